@@ -1,0 +1,46 @@
+"""mmsr train: a recipe and photographs in, a run out."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mmsr train recipes/compact-x4.toml --images photos --out runs/x4
+  mmsr train recipes/compact-x4.toml --images photos --out runs/x4 --resume
+"""
+)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder that the recipe's data folders lie in.  [default: the recipe's own folder]",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the run."
+)
+@click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
+def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
+    """Train the experts and the router that RECIPE asks for.
+
+    The experts learn on one part of the photographs, the router on errors measured on a second,
+    and scores.json is measured on a third. Checkpoints make every run resumable.
+    """
+    from mmsr_core.cli.progress import Stages
+    from mmsr_core.plugin.catalog import Catalog
+    from mmsr_core.train.recipe import read_recipe
+
+    asked = read_recipe(recipe)
+    catalog = Catalog.load()
+    asked.check(catalog)
+    from mmsr_core.cli.extras import needs
+
+    with needs("train", "mmsr train"):
+        from mmsr_core.train.stages import train
+    with Stages() as stages:
+        run = train(asked, images or recipe.parent, out, catalog, stages.report, resume)
+    for label, psnr in run.scores()["psnr_y"].items():
+        click.echo(f"{label:12} {psnr:6.2f} dB on the test split")
+    click.echo(f"next: mmsr export {out} --onnx --out BUNDLE")

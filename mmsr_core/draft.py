@@ -1,0 +1,72 @@
+"""A bundle still in Python: what training hands to an exporter.
+
+Modules are torch modules on the CPU in eval mode; `stages` are torch modules or fitted
+scikit-learn estimators. Nothing here imports either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import nn
+
+    from mmsr_core.plugin.components import Output, RouterData
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertDraft:
+    """A trained backbone: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w)."""
+
+    name: str
+    backbone: str
+    depth: int
+    radius: int | None
+    module: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuserDraft:
+    """A fuser: candidates (n,k,3,h,w) → fused (n,3,h,w)."""
+
+    name: str
+    radius: int
+    module: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterDraft:
+    """Extractor and classifier stages, run one after the other on tiles (n,3,t,t)."""
+
+    extractor: nn.Module
+    feature_names: tuple[str, ...]
+    stages: tuple[Any, ...]
+    output: Output
+    calibration: RouterData
+    """The router split, measured: what effort is calibrated on."""
+    predictions: npt.NDArray[np.float64]
+    """What a classifier fitted without that photograph says of each tile, (n,c) or (n,r)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """Everything an exporter needs."""
+
+    name: str
+    version: str
+    scale: int
+    classes: tuple[str, ...]
+    routes: dict[str, tuple[tuple[str, ...], str | None]]
+    """class → names of the experts, name of the fuser."""
+    experts: tuple[ExpertDraft, ...]
+    fusers: tuple[FuserDraft, ...]
+    router: RouterDraft
+    cell: int
+    halo: int
+    seam: int
+    tolerance: float
+    """dB that the default effort may lose on the router split."""
+    made: dict[str, Any]

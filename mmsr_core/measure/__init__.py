@@ -1,0 +1,1 @@
+"""Measuring: image quality, and quality against time."""

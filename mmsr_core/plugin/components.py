@@ -1,0 +1,122 @@
+"""What a plugin contributes: five frozen specs, each a name and the functions behind it.
+
+A spec is declared without importing torch: `build`, `fit` and the rest import what they need
+when they are called. Axes: n tiles, k candidates, c classes, r routes, f features, s scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import nn
+
+Output = Literal["probs", "errors"]
+Training = Literal["fixed", "pixel", "adversarial"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A family of upscaling networks, (n,3,h,w) → (n,3,s·h,s·w), float32 in [0,1].
+
+    In eval mode a built network is deterministic, batch-independent, and local: an output
+    pixel depends on input pixels at most `radius(depth)` away. `radius` returns None for a
+    network that pools over the whole image.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., nn.Module]
+    """build(*, depth, scale, **options): a fresh network with its initial weights."""
+    radius: Callable[[int], int | None]
+    """Receptive radius in LR pixels at a depth."""
+    depths: range
+    scales: tuple[int, ...]
+    training: Training = "pixel"
+    """fixed: nothing to learn; pixel: a pixel loss; adversarial: pixel loss, then a GAN phase."""
+    discriminator: Callable[..., nn.Module] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor:
+    """Features of a tile, (n,3,t,t) → (n,f), as a torch module with their `names`."""
+
+    name: str
+    summary: str
+    build: Callable[..., nn.Module]
+    """build(**options): a module with an attribute `names`, one string per feature."""
+    pretrain: Callable[..., None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterData:
+    """What a classifier learns from: tiles that no expert trained on, measured.
+
+    `features` (n,f) float32; `errors` (n,r) mean squared error of each route in [0,1]² units,
+    columns in class order; `labels` (n,) the class whose route is the cheapest within the
+    recipe's ε dB of the best; `costs` (r,) of the routes, relative to the dearest; `images` (n,)
+    the image that each tile was cut from, row by row; `shapes` (i,2) the images' heights and
+    widths in LR pixels; `photos` (i,) the photograph each image was made from.
+    """
+
+    features: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    errors: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    costs: npt.NDArray[np.float64]
+    images: npt.NDArray[np.int64]
+    shapes: npt.NDArray[np.int64]
+    photos: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """Chooses a route from features.
+
+    `fit(data, *, seed, **options)` returns the stages that turn features (n,f) into either
+    class probabilities (n,c), rows summing to 1, or the expected error of each route (n,r).
+    A stage is a fitted scikit-learn estimator or a torch module; the exporter chains them.
+    """
+
+    name: str
+    summary: str
+    output: Output
+    fit: Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fuser:
+    """Joins the answers of several experts, candidates (n,k,3,h,w) → fused (n,3,h,w)."""
+
+    name: str
+    summary: str
+    build: Callable[..., nn.Module]
+    """build(*, scale, **options)."""
+    radius: int = 0
+    """How far, in HR pixels, a fused pixel looks into its candidates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """An image codec: encode(image, quality) → bytes; decode(bytes) → image."""
+
+    name: str
+    summary: str
+    train: Callable[..., Any]
+    open: Callable[..., Any]
+
+
+Component = Backbone | Extractor | Classifier | Fuser | Codec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A component by name with the options it is built with, as a recipe states it."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""What a deployment machine runs: images, tiles, plans, bundles, sessions, the engine."""

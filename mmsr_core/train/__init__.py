@@ -1,0 +1,1 @@
+"""Training: a recipe and photographs in, a resumable run directory out."""

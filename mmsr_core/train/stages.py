@@ -1,0 +1,230 @@
+"""Training a recipe, stage by stage: experts, measured routes, router, scores."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
+from mmsr_core.plugin.catalog import Catalog
+from mmsr_core.plugin.components import Output, RouterData
+from mmsr_core.train.data import Pair, Photos, Report, load_photos
+from mmsr_core.train.fit import fit
+from mmsr_core.train.labels import cheapest_within
+from mmsr_core.train.measure import Routes, measure_routes
+from mmsr_core.train.recipe import Recipe
+from mmsr_core.train.run import Run, write_json
+
+
+def train(
+    recipe: Recipe, images: Path, out: Path, catalog: Catalog, report: Report, resume: bool = False
+) -> Run:
+    """Train a whole recipe on the photographs under `images` into the run directory `out`.
+
+    Everything that can be wrong with the request is checked before the first photograph is
+    read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
+    """
+    recipe.check(catalog)
+    run = Run.create(out, recipe, resume)
+    photos = load_photos(recipe, images, report)
+    train_experts(run, catalog, photos.experts, report)
+    train_router(run, catalog, photos, report)
+    return run
+
+
+def train_experts(run: Run, catalog: Catalog, pairs: Sequence[Pair], report: Report) -> None:
+    """Train every expert that has something to learn and is not finished yet."""
+    for expert in run.recipe.experts:
+        trainable = catalog.backbone(expert.backbone).training != "fixed"
+        if not trainable or (run.expert(expert) / "weights.pt").exists():
+            continue
+
+        def tell(what: str, done: int, total: int, name: str = expert.name) -> None:
+            report(f"{name}: {what}", done, total)
+
+        module = fit(
+            run.build(expert, catalog),
+            pairs,
+            run.recipe.scale,
+            run.recipe.fit_of(expert),
+            run.recipe.seed,
+            run.expert(expert) / "checkpoint.pt",
+            tell,
+        )
+        run.save_weights(expert, module)
+
+
+def train_router(run: Run, catalog: Catalog, photos: Photos, report: Report) -> None:
+    """Measure every route on the router and test splits, fit the classifier, write the scores."""
+    measured = []
+    for name, pairs in (("router split", photos.router), ("test split", photos.test)):
+
+        def tell(done: int, total: int, name: str = name) -> None:
+            report(f"measuring the {name}", done, total)
+
+        measured.append(_measure(run, catalog, pairs, tell))
+    data, test = measured
+    run.save_router_data(data)
+    output = catalog.classifier(run.recipe.router.classifier.name).output
+    predictions = apply(fit_classifier(run.recipe, catalog, data), test.features)
+    write_json(run.directory / "scores.json", scores(run.recipe, output, test, predictions))
+
+
+def fit_classifier(recipe: Recipe, catalog: Catalog, data: RouterData) -> tuple[Any, ...]:
+    """The recipe's classifier on measured data; the same data and seed give the same stages."""
+    choice = recipe.router.classifier
+    classifier = catalog.classifier(choice.name)
+    return classifier.fit(data, seed=recipe.seed, **choice.options)
+
+
+def apply(
+    stages: Sequence[Any], features: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """Run classifier stages, torch modules or scikit-learn estimators, on features (n,f)."""
+    values: Any = features
+    for stage in stages:
+        if isinstance(stage, nn.Module):
+            with torch.inference_mode():
+                values = stage(torch.as_tensor(np.asarray(values, np.float32))).numpy()
+        elif hasattr(stage, "predict_proba"):
+            values = stage.predict_proba(values)
+        else:
+            values = stage.predict(values)
+    return np.asarray(values, np.float64)
+
+
+def out_of_fold(recipe: Recipe, catalog: Catalog, data: RouterData) -> npt.NDArray[np.float64]:
+    """What classifiers that did not see a photograph say of its cells, (n,c) or (n,r)."""
+    fold = data.photos[data.images] % recipe.router.folds
+    predictions: npt.NDArray[np.float64] | None = None
+    for index in np.unique(fold):
+        seen, unseen = fold != index, fold == index
+        if not seen.any():
+            seen = unseen  # a single photograph: nothing to hold out
+        part = replace(
+            data,
+            features=data.features[seen],
+            errors=data.errors[seen],
+            labels=data.labels[seen],
+            images=data.images[seen],
+        )
+        answer = apply(fit_classifier(recipe, catalog, part), data.features[unseen])
+        if predictions is None:
+            predictions = np.zeros((len(fold), answer.shape[1]))
+        predictions[unseen] = answer
+    assert predictions is not None
+    return predictions
+
+
+def scores(
+    recipe: Recipe, output: Output, test: RouterData, predictions: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    """What the test split says: mean luma PSNR of each route, and how well the router labels.
+
+    `labels` and `predicted` are shares of the cells; `agreement` is the share of cells whose
+    predicted class is the measured one, by the same rule.
+    """
+    if output == "probs":
+        predicted = predictions.argmax(axis=1)
+    else:
+        predicted = cheapest_within(predictions, test.costs, recipe.router.epsilon)
+    errors = [test.errors[test.images == index].mean(axis=0) for index in range(len(test.shapes))]
+    psnr = -10 * np.log10(np.maximum(errors, 1e-10)).mean(axis=0)
+    return {
+        "photographs": len(np.unique(test.photos)),
+        "cells": len(test.labels),
+        "psnr_y": dict(zip(test.classes, psnr.round(3).tolist(), strict=True)),
+        "labels": _shares(test.labels, test.classes),
+        "predicted": _shares(predicted, test.classes),
+        "agreement": round(float((predicted == test.labels).mean()), 4),
+    }
+
+
+def _shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, float]:
+    counts = np.bincount(labels, minlength=len(classes)) / len(labels)
+    return dict(zip(classes, counts.round(4).tolist(), strict=True))
+
+
+def _measure(run: Run, catalog: Catalog, pairs: Sequence[Pair], tell: Any) -> RouterData:
+    recipe = run.recipe
+    return measure_routes(
+        pairs,
+        {expert.name: run.trained(expert, catalog) for expert in recipe.experts},
+        {fuser.name: fuser.module for fuser in build_fusers(recipe, catalog)},
+        routes_of(recipe),
+        build_extractor(recipe, catalog),
+        recipe.tiles.cell,
+        recipe.router.epsilon,
+        tell,
+    )
+
+
+def routes_of(recipe: Recipe) -> Routes:
+    """class → names of its experts, name of its fuser."""
+    return {label: (route.experts, route.fuser) for label, route in recipe.routes.items()}
+
+
+def build_extractor(recipe: Recipe, catalog: Catalog) -> nn.Module:
+    """The recipe's extractor, in eval mode."""
+    choice = recipe.router.extractor
+    return catalog.extractor(choice.name).build(**choice.options).eval()
+
+
+def build_fusers(recipe: Recipe, catalog: Catalog) -> tuple[FuserDraft, ...]:
+    """The fusers that the recipe's routes name, each once."""
+    found = {}
+    for route in recipe.routes.values():
+        if route.fuser is not None and route.fuser not in found:
+            fuser = catalog.fuser(route.fuser)
+            module = fuser.build(scale=recipe.scale, **route.options).eval()
+            found[route.fuser] = FuserDraft(name=fuser.name, radius=fuser.radius, module=module)
+    return tuple(found.values())
+
+
+def make_draft(run: Run, catalog: Catalog) -> Draft:
+    """Everything an exporter needs of a finished run; RecipeError when it isn't finished."""
+    recipe = run.recipe
+    data = run.router_data()
+    extractor = build_extractor(recipe, catalog)
+    return Draft(
+        name=recipe.name,
+        version=recipe.version,
+        scale=recipe.scale,
+        classes=tuple(recipe.routes),
+        routes=dict(routes_of(recipe)),
+        experts=tuple(
+            ExpertDraft(
+                name=expert.name,
+                backbone=expert.backbone,
+                depth=expert.depth,
+                radius=catalog.backbone(expert.backbone).radius(expert.depth),
+                module=run.trained(expert, catalog),
+            )
+            for expert in recipe.experts
+        ),
+        fusers=build_fusers(recipe, catalog),
+        router=RouterDraft(
+            extractor=extractor,
+            feature_names=data.names,
+            stages=fit_classifier(recipe, catalog, data),
+            output=catalog.classifier(recipe.router.classifier.name).output,
+            calibration=data,
+            predictions=out_of_fold(recipe, catalog, data),
+        ),
+        cell=recipe.tiles.cell,
+        halo=recipe.tiles.halo,
+        seam=recipe.tiles.seam,
+        tolerance=recipe.router.tolerance,
+        made={
+            "recipe": recipe.model_dump(mode="json"),
+            "data": [
+                {"folder": s.folder, "source": s.source, "licence": s.licence} for s in recipe.data
+            ],
+            "scores": run.scores(),
+        },
+    )

@@ -1,0 +1,135 @@
+"""The registry: `<root>/<name>/<version>/manifest.json`, in the home root, then on the shelf."""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsr_core.errors import BundleError, no_such
+from mmsr_core.runtime.bundle import MANIFEST, Bundle, write_bundle
+
+SHELF = Path(__file__).parent / "shelf"
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stored bundle, by the names of its directories; its files have not been looked at."""
+
+    name: str
+    version: str
+    directory: Path
+    shipped: bool
+    """True on the shelf, False in the home root."""
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def newness(self) -> tuple[tuple[int, ...], bool]:
+        """Sorts by version number; of two equal versions the home root's is newer."""
+        return tuple(map(int, self.version.split("."))), not self.shipped
+
+
+class Registry:
+    """Models by name; `$MMSR_HOME` (by default ~/.local/share/mmsr) is the home root."""
+
+    def __init__(self, home: Path | None = None, shelf: Path = SHELF) -> None:
+        """Look into `home`, then onto `shelf`; neither has to exist."""
+        chosen = os.environ.get("MMSR_HOME")
+        self.home = home or (Path(chosen) if chosen else Path.home() / ".local/share/mmsr")
+        self.shelf = shelf
+
+    def list(self) -> tuple[Model, ...]:
+        """Every model, by name, then oldest first."""
+        found = [*_models(self.home, shipped=False), *_models(self.shelf, shipped=True)]
+        return tuple(sorted(found, key=lambda model: (model.name, model.newness)))
+
+    def find(self, spec: str | Path) -> Path:
+        """The directory of a bundle given by path, by `name` (its newest version) or `name@1.0.0`.
+
+        A Path, a text with a path separator in it, and the name of a bundle directory right here
+        are paths. Nothing is verified yet. Raises BundleError with the nearest name.
+        """
+        if _is_path(spec):
+            directory = Path(spec)
+            if not (directory / MANIFEST).is_file():
+                raise BundleError(f"{directory}: not a bundle, it has no {MANIFEST}")
+            return directory
+        return _choose(str(spec), self.list())[-1].directory
+
+    def add(self, path: str | Path) -> Model:
+        """Verify the bundle at `path` and copy it, whole or not at all, into the home root.
+
+        Raises BundleError when it is not sound, or when its name and version are taken.
+        """
+        bundle = Bundle.open(path)
+        manifest = bundle.manifest
+        target = self.home / manifest.name / manifest.version
+        added = Model(manifest.name, manifest.version, target, shipped=False)
+        for model in self.list():
+            if str(model) == str(added):
+                raise BundleError(
+                    f"{added} exists already ({model.directory}); remove it, or give the new one "
+                    "another version"
+                )
+        write_bundle(target, manifest, {name: bundle.graph(name) for name in manifest.files})
+        return added
+
+    def remove(self, spec: str) -> Model:
+        """Delete one model from the home root; BundleError for the shelf, a path, or several."""
+        if _is_path(spec):
+            raise BundleError(f'"{spec}" is a path: `remove` takes the name of a stored model')
+        found = _choose(spec, self.list())
+        removable = [model for model in found if not model.shipped]
+        if not removable:
+            raise BundleError(f"{found[-1]} ships with mmsr and can't be removed")
+        if len(removable) > 1:
+            raise BundleError(f"several versions: name one of {', '.join(map(str, removable))}")
+        model = removable[0]
+        try:
+            # Out of sight in one step, so that an interrupted removal leaves no half bundle.
+            with tempfile.TemporaryDirectory(prefix=".removed.", dir=self.home) as bin_:
+                model.directory.rename(Path(bin_) / model.version)
+            if not any(model.directory.parent.iterdir()):
+                model.directory.parent.rmdir()
+        except OSError as error:
+            raise BundleError(f"{model.directory}: cannot remove ({error.strerror})") from None
+        return model
+
+    def verify(self, spec: str | Path) -> Bundle:
+        """Check a bundle's manifest, every file's hash, and that it is stored under its name."""
+        directory = self.find(spec)
+        bundle = Bundle.open(directory)
+        for model in self.list():
+            named = f"{bundle.manifest.name}@{bundle.manifest.version}"
+            if model.directory == directory and str(model) != named:
+                raise BundleError(f"{directory}: stored as {model}, but its manifest says {named}")
+        return bundle
+
+
+def _is_path(spec: str | Path) -> bool:
+    if isinstance(spec, Path) or os.sep in spec or (os.altsep and os.altsep in spec):
+        return True
+    return bool(spec) and (Path(spec) / MANIFEST).is_file()
+
+
+def _models(root: Path, shipped: bool) -> list[Model]:
+    return [
+        Model(path.parent.parent.name, path.parent.name, path.parent, shipped)
+        for path in root.glob(f"*/*/{MANIFEST}")
+        if VERSION.fullmatch(path.parent.name) and not path.parent.parent.name.startswith(".")
+    ]
+
+
+def _choose(spec: str, models: tuple[Model, ...]) -> list[Model]:
+    """The models that `name` or `name@version` means, oldest first; at least one."""
+    name, at, version = spec.partition("@")
+    named = [model for model in models if model.name == name]
+    if not named:
+        raise BundleError(no_such("model", name, {model.name for model in models}))
+    found = [model for model in named if not at or model.version == version]
+    if not found:
+        raise BundleError(no_such(f"version of {name}", version, {m.version for m in named}))
+    return found

@@ -1,0 +1,56 @@
+"""Fixtures that several parts of the tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmsr_core.runtime.bundle import Bundle, Manifest, digest, write_bundle
+
+GRAPHS = {"router.onnx": b"router", "experts/small.onnx": b"small", "experts/large.onnx": b"large"}
+"""Bytes that pass for graphs wherever nobody runs them."""
+
+
+def make_facts(**changes: Any) -> dict[str, Any]:
+    """A manifest's facts for GRAPHS, with some keys changed."""
+    expert = {"backbone": "compact", "depth": 1, "macs": 100.0, "radius": 2}
+    facts = {
+        "format": 1,
+        "kind": "upscaler",
+        "name": "tiny-x2",
+        "version": "1.0.0",
+        "scale": 2,
+        "classes": ["SIMPLE", "COMPLEX"],
+        "routes": {"SIMPLE": {"experts": ["small"]}, "COMPLEX": {"experts": ["large"]}},
+        "experts": [
+            {**expert, "name": "small", "graph": "experts/small.onnx", "cost": 0.1},
+            {**expert, "name": "large", "graph": "experts/large.onnx", "cost": 1.0},
+        ],
+        "router": {"graph": "router.onnx", "output": "probs", "features": ["contrast"]},
+        "tiles": {"cell": 32, "halo": 6, "seam": 2},
+        "effort": {"default": 0.5},
+        "files": digest(GRAPHS),
+        "made": {
+            "by": "a test",
+            "data": [{"source": "generated", "licence": "CC0-1.0"}],
+            "scores": {"psnr_y": {"SIMPLE": 30.5}},
+        },
+    }
+    return facts | changes
+
+
+@pytest.fixture
+def make_bundle() -> Callable[..., Bundle]:
+    """make_bundle(directory, **changes): a sound bundle on disk, its graphs arbitrary bytes."""
+
+    def make(directory: Path, **changes: Any) -> Bundle:
+        return write_bundle(directory, Manifest.model_validate(make_facts(**changes)), GRAPHS)
+
+    return make
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    """The facts of the bundle that `make_bundle` makes, to be spoiled."""
+    return make_facts()

@@ -23,6 +23,10 @@ class BundleError(MmsrError):
     """A bundle is missing, damaged, unsafe or newer than this mmsr."""
 
 
+class ExportError(MmsrError):
+    """A trained model can't become a graph, or its graph answers otherwise than it does."""
+
+
 class DeviceError(MmsrError):
     """The asked device, or any ONNX Runtime at all, is not there."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mmsr_core.runtime.bundle import Bundle, Manifest, digest, write_bundle
 
@@ -54,3 +55,15 @@ def make_bundle() -> Callable[..., Bundle]:
 def facts() -> dict[str, Any]:
     """The facts of the bundle that `make_bundle` makes, to be spoiled."""
     return make_facts()
+
+
+settings.register_profile("mmsr", deadline=None)  # machines are busy; a slow law is still a law
+settings.load_profile("mmsr")
+
+
+@pytest.fixture(scope="session")
+def upscaler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ×2 bundle on disk that runs: dark cells go to a nearest neighbour, others to a network."""
+    from graphs import write_upscaler
+
+    return write_upscaler(tmp_path_factory.mktemp("models") / "tiny-x2").directory

@@ -1,6 +1,5 @@
 """mmsr evaluate: what a bundle gains, measured."""
 
-import json
 from pathlib import Path
 
 import click
@@ -49,10 +48,13 @@ def command(
     """
     from mmsr_core import load
     from mmsr_core.cli.extras import needs
+    from mmsr_core.cli.files import check_place, write_json
     from mmsr_core.cli.progress import Stages
     from mmsr_core.errors import MmsrError
     from mmsr_core.measure.evaluate import evaluate
 
+    check_place(json_file)
+    check_place(plot_file)
     if plot_file is not None:
         with needs("plot", "--plot"):
             import matplotlib  # noqa: F401
@@ -61,10 +63,7 @@ def command(
         raise MmsrError(f"{model} upscales by {engine.manifest.scale}, not by {scale}")
     with Stages() as stages:
         found = evaluate(engine, images, efforts, repeats, stages.report)
-    reference = max(
-        (row for row in found.rows if row.name == engine.manifest.deepest.name),
-        key=lambda row: row.seconds,
-    )
+    reference = next(row for row in found.rows if row.name == engine.manifest.deepest.name)
     click.echo(f"{found.model} on {found.device}, {found.images} images")
     click.echo(f"{'':14}{'PSNR-Y':>8}{'SSIM-Y':>8}{'seconds':>9}{'time':>7}{'GMACs':>10}")
     for row in found.rows:
@@ -76,7 +75,7 @@ def command(
     shares = "  ".join(f"{label} {share:.0%}" for label, share in found.classes.items())
     click.echo(f"tiles: {shares}")
     if json_file is not None:
-        json_file.write_text(json.dumps(found.as_json(), indent=2) + "\n")
+        write_json(json_file, found.as_json())
     if plot_file is not None:
         from mmsr_core.measure.plot import plot
 

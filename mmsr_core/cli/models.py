@@ -136,6 +136,7 @@ def _facts(manifest: Manifest, directory: Path) -> list[str]:
     tiles, made = manifest.tiles, manifest.made
     effort = f"default {manifest.effort.default:g}"
     about = [
+        ("model", f"{manifest.name}@{manifest.version}"),
         ("directory", directory),
         ("scale", f"×{manifest.scale}"),
         ("size", _megabytes(_size(directory))),
@@ -156,7 +157,7 @@ def _facts(manifest: Manifest, directory: Path) -> list[str]:
     data = [("; ".join(f"{key}: {value}" for key, value in row.items()),) for row in made.data]
     scores = [(name, _plain(value)) for name, value in made.scores.items()]
     found = [
-        table((manifest.name, manifest.version), about),
+        table(("fact", "value"), about),
         table(("expert", "backbone", "depth", "precision", "cost", "macs/px", "radius"), experts),
         table(("class", "experts", "fuser", "cost"), routes),
     ]

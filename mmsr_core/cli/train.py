@@ -18,9 +18,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="Folder that the recipe's data folders lie in.  [default: the recipe's own folder]",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the run."
-)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory of the run.")
 @click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
 def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
     """Train the experts and the router that RECIPE asks for.
@@ -28,6 +26,7 @@ def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
     The experts learn on one part of the photographs, the router on errors measured on a second,
     and scores.json is measured on a third. Checkpoints make every run resumable.
     """
+    from mmsr_core.cli.extras import needs
     from mmsr_core.cli.progress import Stages
     from mmsr_core.plugin.catalog import Catalog
     from mmsr_core.train.recipe import read_recipe
@@ -35,8 +34,6 @@ def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
     asked = read_recipe(recipe)
     catalog = Catalog.load()
     asked.check(catalog)
-    from mmsr_core.cli.extras import needs
-
     with needs("train", "mmsr train"):
         from mmsr_core.train.stages import train
     with Stages() as stages:

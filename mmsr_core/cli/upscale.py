@@ -1,6 +1,6 @@
 """mmsr upscale: photographs in, larger photographs out."""
 
-import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,7 +71,9 @@ def command(
     others: it is named at the end, and the exit code is 1.
     """
     from mmsr_core import load
+    from mmsr_core.cli.files import check_place, write_json
 
+    check_place(json_path)
     tasks = plan_outputs(inputs, output, map_path)
     engine = load(model, device)
     if overlap is not None and overlap > engine.manifest.tiles.cell:
@@ -81,7 +83,7 @@ def command(
     if device == "auto":
         click.echo(f"on {engine.device.name} ({engine.device.reason})", err=True)
     rows, failures = [], []
-    with click.progressbar(length=len(tasks) * 100, label="upscaling", file=_stderr()) as bar:
+    with click.progressbar(length=len(tasks) * 100, label="upscaling", file=sys.stderr) as bar:
         for number, (task, outcome) in enumerate(_run(engine, tasks, effort, overlap, bar)):
             bar.update(100 * (number + 1) - bar.pos)
             if isinstance(outcome, MmsrError):
@@ -91,7 +93,7 @@ def command(
                 rows.append({"input": str(task.source), "output": str(task.target)} | outcome)
     if json_path is not None:
         statistics = {"model": model, "device": engine.device.name, "images": rows}
-        json_path.write_text(json.dumps(statistics, indent=2) + "\n")
+        write_json(json_path, statistics)
     if failures:
         done = len(tasks) - len(failures)
         head = f"{len(failures)} of {len(tasks)} images failed ({done} done): " if done else ""
@@ -126,17 +128,20 @@ def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) ->
     seen: dict[Path, Path] = {}
     tasks = []
     for source, target in pairs:
-        if target in seen:
-            raise ImageError(f"{seen[target]} and {source} would both be written to {target}")
-        if target.exists() and target.samefile(source):
-            raise ImageError(f"{target}: is the input itself; choose another output")
-        seen[target] = source
-        check_writable(target)
         painted = map_path
         if map_path is not None and not single:
             painted = (map_path / target.relative_to(output)).with_suffix(".png")
-        if painted is not None:
-            check_writable(painted)
+        if painted == target:
+            raise ImageError(f"{target}: is the picture's place; choose another for --map")
+        for place in (target, painted):
+            if place is None:
+                continue
+            if place in seen:
+                raise ImageError(f"{seen[place]} and {source} would both be written to {place}")
+            if place.exists() and place.samefile(source):
+                raise ImageError(f"{place}: is the input itself; choose another output")
+            seen[place] = source
+            check_writable(place)
         tasks.append(Task(source, target, painted))
     return tasks
 
@@ -216,9 +221,3 @@ def _facts(engine: "Engine", image: "Image", result: "Result", seconds: float) -
 
 def _reason(error: MmsrError, source: Path) -> str:
     return str(error).removeprefix(f"{source}: ")
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr

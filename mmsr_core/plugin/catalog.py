@@ -71,7 +71,7 @@ class Catalog:
             owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             try:
                 found += _entries(point.load(), owner)
-            except Exception as error:  # whatever a stranger's module raises, we go on
+            except (Exception, SystemExit) as error:  # whatever it raises, we go on
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 broken.append(Broken(point.name, owner, reason))
         return cls(tuple(found), tuple(broken))

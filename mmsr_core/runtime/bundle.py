@@ -39,6 +39,7 @@ def _inside(path: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,31}$")]
 InnerPath = Annotated[str, AfterValidator(_inside)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -127,7 +128,7 @@ class Manifest(_Frozen):
     format: Literal[1] = FORMAT
     kind: Literal["upscaler"] = "upscaler"
     name: Name
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+    version: Version
     scale: Annotated[int, Field(ge=1, le=16)]
     classes: Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=64)]
     routes: dict[ClassName, Route]
@@ -147,6 +148,8 @@ class Manifest(_Frozen):
         if set(self.routes) != set(self.classes):
             raise ValueError("routes and classes name different classes")
         for label, route in self.routes.items():
+            if len(set(route.experts)) != len(route.experts):
+                raise ValueError(f"route {label}: names an expert twice")
             for name in route.experts:
                 if name not in names:
                     raise ValueError(f"route {label}: " + no_such("expert", name, names, "here"))

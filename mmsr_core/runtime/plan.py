@@ -246,7 +246,7 @@ def calibrate(
         for mine, grid in zip(photos, grids, strict=True):
             wanted = penalties(predictions[mine], output, effort, costs)
             plan = make_plan(wanted, grid, costs, price)
-            true = errors[mine]
+            true = np.maximum(errors[mine], 1e-12)  # an empty sky has no error at all
             got = true[np.arange(len(true)), plan.routes.ravel()].mean()
             losses.append(10 * np.log10(got / true[:, costs.dearest].mean()))
             spent.append(plan.cost)
@@ -267,6 +267,6 @@ def calibrate(
     points = list(zip(efforts[kept].tolist(), prices[first:][kept].tolist(), strict=True))
     if points[-1][0] < 1:
         points.append((1.0, 0.0))
-    good = np.flatnonzero(lost[first:] <= tolerance)
-    default = float(efforts[good[0]]) if len(good) else 1.0
+    good = efforts[kept & (lost[first:] <= tolerance)]
+    default = float(good[0]) if len(good) else 1.0
     return Effort(default=default, prices=tuple(points))

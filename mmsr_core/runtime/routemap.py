@@ -19,7 +19,7 @@ TINT = 0.45
 
 
 def paint(plan: Plan, classes: tuple[str, ...], upscaled: Floats) -> Floats:
-    """The upscaled picture (H,W,3) tinted by class, cell edges drawn, with a legend below."""
+    """The upscaled picture (H,W,3) tinted by class, region edges drawn, with a legend below."""
     height, width = upscaled.shape[:2]
     scale = height // plan.grid.height
     colours = _colours(len(classes))
@@ -60,16 +60,18 @@ def _legend(plan: Plan, classes: tuple[str, ...], colours: Floats, width: int) -
             left = row // 2
         lines[-1].append((index, left))
         left += needed
-    legend = np.ones((row * len(lines) + row // 2, width, 3), np.float32)
+    # OpenCV writes text on bytes only.
+    legend = np.full((row * len(lines) + row // 2, width, 3), 255, np.uint8)
     for number, line in enumerate(lines):
         base = row * number + int(row * 0.95)
         for index, left in line:
             if index < len(classes):
-                colour = tuple(float(value) for value in colours[index])
+                colour = tuple(round(255 * float(value)) for value in colours[index])
                 top = base - int(18 * size)
                 cv2.rectangle(legend, (left, top), (left + int(20 * size), base), colour, -1)
                 left += int(28 * size)
             font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(legend, texts[index], (left, base), font, 0.6 * size, (0.1,) * 3, thick,
-                        cv2.LINE_AA)
-    return legend
+            cv2.putText(
+                legend, texts[index], (left, base), font, 0.6 * size, (25,) * 3, thick, cv2.LINE_AA
+            )
+    return legend.astype(np.float32) / 255

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from mmsr_core.errors import BundleError, DeviceError
+from mmsr_core.errors import BundleError, DeviceError, no_such
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -72,7 +72,7 @@ class Device:
 
 
 class Session:
-    """One graph with one input, ready to run."""
+    """One graph with one input, ready to run; `outputs` are the names of its answers."""
 
     def __init__(self, graph: bytes, device: Device, origin: str) -> None:
         """Open `graph`; BundleError when ONNX Runtime can't, DeviceError on another device."""
@@ -81,25 +81,46 @@ class Session:
         options.log_severity_level = QUIET
         # ONNX Runtime counts physical cores; on shared and virtual machines it counts too few.
         options.intra_op_num_threads = _threads()
+        self._origin = origin
         # Custom operators would be code from strangers: none are registered, so none can run.
         try:
             self._session = ort.InferenceSession(graph, options, providers=device.providers())
         except Exception as error:  # ONNX Runtime's own exceptions share no useful base
-            reason = str(error).splitlines()[0]
-            raise BundleError(f"{origin}: ONNX Runtime can't open it ({reason})") from None
+            raise BundleError(f"{origin}: ONNX Runtime can't open it ({_line(error)})") from None
         expected = CUDA if device.is_gpu else CPU
         if self._session.get_providers()[0] != expected:
             raise DeviceError(
                 f"{origin}: asked for {device.name}, got the CPU; "
                 "use --device cpu, or mend the CUDA installation"
             )
-        self._input = self._session.get_inputs()[0].name
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise BundleError(f"{origin}: the graph has {len(inputs)} inputs, not one")
+        self._input = inputs[0].name
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
-    def run(self, array: npt.NDArray[np.float32], output: str) -> npt.NDArray[np.float32]:
-        """The named output for one input array."""
-        (answer,) = self._session.run([output], {self._input: array})
-        return np.asarray(answer)
+    def run(
+        self, array: npt.NDArray[np.float32], output: str, shape: tuple[int, ...]
+    ) -> npt.NDArray[np.float32]:
+        """The named output for one input array: float32, finite and of that shape.
+
+        Raises BundleError when the graph answers anything else, or nothing.
+        """
+        if output not in self.outputs:
+            raise BundleError(f"{self._origin}: {no_such('output', output, self.outputs, 'here')}")
+        try:
+            answer = self._session.run([output], {self._input: array})[0]
+        except Exception as error:
+            raise BundleError(
+                f"{self._origin}: ONNX Runtime can't run it on {array.shape} ({_line(error)})"
+            ) from None
+        if not isinstance(answer, np.ndarray) or answer.dtype != np.float32:
+            raise BundleError(f"{self._origin}: {output} is not a float32 tensor")
+        if answer.shape != shape:
+            raise BundleError(f"{self._origin}: {output} has shape {answer.shape}, not {shape}")
+        if not np.isfinite(answer.sum()):  # one pass, no array of booleans
+            raise BundleError(f"{self._origin}: {output} is not finite")
+        return answer
 
 
 def _onnxruntime() -> Any:
@@ -111,6 +132,10 @@ def _onnxruntime() -> Any:
             "'mmsr[gpu]' for an NVIDIA GPU"
         ) from None
     return onnxruntime
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _threads() -> int:

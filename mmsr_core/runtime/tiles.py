@@ -71,7 +71,7 @@ class Grid:
         )
 
     def cells(self, image: Floats) -> Floats:
-        """Image (3,h,w) → cells (rows·columns,3,t,t), row by row; short ones replicate the border."""
+        """Image (3,h,w) → cells (rows·columns,3,t,t), row by row; short ones repeat the border."""
         rows, columns, t = self.rows, self.columns, self.cell
         below, right = rows * t - self.height, columns * t - self.width
         padded = np.pad(image, ((0, 0), (0, below), (0, right)), mode="edge")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,15 @@ SplitName = Literal["experts", "router", "test"]
 Bytes = npt.NDArray[np.uint8]
 Report = Callable[[str, int, int], None]
 """report(what, done, total): how training tells of its progress."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file to be read, the factor to reduce it by, and its number, shared by all factors."""
+
+    path: Path
+    shrink: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -39,26 +49,34 @@ class Photos:
     test: tuple[Pair, ...]
 
 
-def find_photos(recipe: Recipe, root: Path) -> dict[SplitName, list[tuple[Path, int, int]]]:
-    """(file, shrink, number) of every pair, split by photograph with the recipe's seed.
+def find_photos(recipe: Recipe, root: Path) -> dict[SplitName, list[Photo]]:
+    """The photographs of every split, drawn with the recipe's seed.
 
-    Each source is split on its own, so that every split sees every source.
+    Each source is split on its own, so that every split sees every source. RecipeError when a
+    folder holds no images, when two sources share a file, or when a split stays empty.
     """
-    splits: dict[SplitName, list[tuple[Path, int, int]]] = {"experts": [], "router": [], "test": []}
+    splits: dict[SplitName, list[Photo]] = {"experts": [], "router": [], "test": []}
     rng = np.random.default_rng(recipe.seed)
+    seen: set[Path] = set()
     number = 0
     for source in recipe.data:
         try:
             files = image.find_images(root / source.folder)
         except ImageError as error:
             raise RecipeError(f"data folder {source.folder}: {error}") from None
+        resolved = {path.resolve() for path in files}
+        if shared := seen & resolved:
+            raise RecipeError(
+                f"data folder {source.folder}: {min(shared)} is in another data folder too; "
+                "a photograph may be in one split only"
+            )
+        seen |= resolved
         order = rng.permutation(len(files))
         edges = np.cumsum([recipe.split.test, recipe.split.router]) * len(files)
         test, router = (int(np.ceil(edge - 1e-9)) for edge in edges)
         for rank, index in enumerate(order):
             name: SplitName = "test" if rank < test else "router" if rank < router else "experts"
-            for shrink in source.shrink:
-                splits[name].append((files[index], shrink, number))
+            splits[name] += [Photo(files[index], shrink, number) for shrink in source.shrink]
             number += 1
     for name, found in splits.items():
         if not found:
@@ -75,7 +93,7 @@ def load_photos(recipe: Recipe, root: Path, report: Report) -> Photos:
     with ThreadPoolExecutor() as pool:
         for name, found in splits.items():
             pairs = []
-            for pair in pool.map(lambda item: load_pair(*item, recipe.scale), found):
+            for pair in pool.map(partial(load_pair, scale=recipe.scale), found):
                 done += 1
                 report("photographs", done, total)
                 pairs.append(pair)
@@ -83,13 +101,19 @@ def load_photos(recipe: Recipe, root: Path, report: Report) -> Photos:
     return Photos(loaded["experts"], loaded["router"], loaded["test"])
 
 
-def load_pair(path: Path, shrink: int, number: int, scale: int) -> Pair:
-    """One LR/HR pair."""
-    hr = image.read(path).rgb
-    if shrink > 1:
-        hr = image.resize(hr, max(1, hr.shape[0] // shrink), max(1, hr.shape[1] // shrink))
+def load_pair(photo: Photo, scale: int) -> Pair:
+    """One LR/HR pair; ImageError when the file is no image, RecipeError when it is too small."""
+    hr = image.read(photo.path).rgb
+    height, width = hr.shape[0] // photo.shrink, hr.shape[1] // photo.shrink
+    if min(height, width) < scale:
+        raise RecipeError(
+            f"{photo.path}: {hr.shape[1]}x{hr.shape[0]} pixels, reduced by {photo.shrink}, are "
+            f"too few for scale {scale}; remove it from the data folder"
+        )
+    if photo.shrink > 1:
+        hr = image.resize(hr, height, width)
     hr, lr = image.degrade(hr, scale)
-    return Pair(image.quantize(lr), image.quantize(hr), number)
+    return Pair(image.quantize(lr), image.quantize(hr), photo.number)
 
 
 def sample(

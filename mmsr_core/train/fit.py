@@ -37,11 +37,12 @@ def fit(
     """Train `module` to upscale, from `checkpoint` when it exists; returns the EMA, in eval mode.
 
     Every step draws its batch from (seed, step) alone, so a resumed run sees the batches that
-    an unbroken one would have seen. RecipeError when the loss stops being a number.
+    an unbroken one would have seen. Photographs smaller than a patch are left out. RecipeError
+    when that leaves none, or when the loss stops being a number.
     """
-    fabric = lf.Fabric(accelerator="auto", devices=1, precision=settings.precision)  # type: ignore[arg-type]
-    pairs = [pair for pair in pairs if min(pair.lr.shape[:2]) >= settings.patch]
-    if not pairs:
+    fabric = lf.Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    large = [pair for pair in pairs if min(pair.lr.shape[:2]) >= settings.patch]
+    if not large:
         raise RecipeError(f"no photograph is as large as a patch of {settings.patch} LR pixels")
     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = fabric.to_device(deepcopy(module).requires_grad_(False))
@@ -57,7 +58,7 @@ def fit(
     model.train()
     for step in range(first, settings.steps):
         rng = np.random.default_rng((seed, step))
-        lr, hr = sample(pairs, settings.patch, settings.batch, scale, rng)
+        lr, hr = sample(large, settings.patch, settings.batch, scale, rng)
         lr = fabric.to_device(lr.contiguous(memory_format=torch.channels_last))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
@@ -70,6 +71,8 @@ def fit(
         with torch.no_grad():
             for mean, value in zip(ema.parameters(), module.parameters(), strict=True):
                 mean.lerp_(value, 1 - keep)
+            for held, current in zip(ema.buffers(), module.buffers(), strict=True):
+                held.copy_(current)
         done = step + 1
         if done % settings.save_every == 0 or done == settings.steps:
             if not math.isfinite(loss.item()):

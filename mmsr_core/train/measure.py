@@ -13,7 +13,10 @@ from mmsr_core.train.data import Pair, to_tensor
 from mmsr_core.train.labels import cheapest_within
 
 Routes = Mapping[str, tuple[tuple[str, ...], str | None]]
-LUMA = (0.299, 0.587, 0.114)
+"""class → names of its experts, name of its fuser."""
+Layer = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""BT.601 in studio range, the luma in which Y-PSNR is stated."""
 
 
 def measure_routes(
@@ -28,28 +31,38 @@ def measure_routes(
 ) -> RouterData:
     """Run every expert on every whole photograph; per cell, the features and each route's error.
 
+    Each photograph counts four times, with its cells shifted by half a cell down, across, and
+    both: its networks run once, and the classifier sees four times as many tiles.
+    Modules are in eval mode and on the CPU; the experts move to the GPU where there is one.
     The error is the mean squared error of luma in [0,1]² units, over the part of the cell that
     lies inside the photograph.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    features, errors, images = [], [], []
-    for index, pair in enumerate(pairs):
+    costs = route_costs(experts, routes)
+    scale = pairs[0].hr.shape[0] // pairs[0].lr.shape[0]
+    features, errors, images, shapes, photos = [], [], [], [], []
+    for number, pair in enumerate(pairs):
         lr, hr = to_tensor(pair.lr[None]), to_tensor(pair.hr[None])
-        grid = Grid(*pair.lr.shape[:2], cell)
         with torch.inference_mode():
             answers = {
                 name: module.to(device)(lr.to(device)).cpu() for name, module in experts.items()
             }
-            columns = [
-                cell_errors(_answer(route, answers, fusers), hr, grid) for route in routes.values()
-            ]
-            cells = torch.from_numpy(grid.cells(lr[0].numpy()))
-            features.append(extractor(cells).numpy().astype(np.float32))
-        errors.append(np.stack(columns, axis=1))
-        images.append(np.full(len(features[-1]), index))
-        report(index + 1, len(pairs))
+            routed = [_answer(route, answers, fusers) for route in routes.values()]
+            for top, left in _shifts(pair.lr.shape[0], pair.lr.shape[1], cell):
+                grid = Grid(pair.lr.shape[0] - top, pair.lr.shape[1] - left, cell)
+                truth = hr[..., top * scale :, left * scale :]
+                columns = [
+                    cell_errors(answer[..., top * scale :, left * scale :], truth, grid)
+                    for answer in routed
+                ]
+                cells = torch.from_numpy(grid.cells(lr[0, :, top:, left:].numpy()))
+                features.append(extractor(cells).numpy().astype(np.float32))
+                errors.append(np.stack(columns, axis=1))
+                images.append(np.full(len(features[-1]), len(shapes)))
+                shapes.append((grid.height, grid.width))
+                photos.append(pair.photo)
+        report(number + 1, len(pairs))
     measured = np.concatenate(errors)
-    costs = route_costs(experts, routes)
     return RouterData(
         features=np.concatenate(features),
         names=tuple(extractor.names),  # type: ignore[arg-type]
@@ -57,21 +70,36 @@ def measure_routes(
         labels=cheapest_within(measured, costs, epsilon),
         costs=costs,
         images=np.concatenate(images),
-        shapes=np.array([pair.lr.shape[:2] for pair in pairs]),
-        photos=np.array([pair.photo for pair in pairs]),
+        shapes=np.array(shapes),
+        photos=np.array(photos),
         classes=tuple(routes),
     )
+
+
+def _shifts(height: int, width: int, cell: int) -> list[tuple[int, int]]:
+    """Where to start cutting: 0 and, where a whole cell is left, half a cell in."""
+    half = cell // 2
+    tops = [0, half] if height >= cell + half else [0]
+    lefts = [0, half] if width >= cell + half else [0]
+    return [(top, left) for top in tops for left in lefts]
 
 
 def cell_errors(answer: Tensor, truth: Tensor, grid: Grid) -> npt.NDArray[np.float64]:
     """Mean squared luma error of every cell, row by row, from images (1,3,s·h,s·w)."""
     weights = torch.tensor(LUMA)[:, None, None]
     difference = ((answer - truth)[0] * weights).sum(0).double().square().numpy()
-    step = grid.cell * truth.shape[2] // grid.height
-    sums = np.add.reduceat(np.add.reduceat(difference, range(0, truth.shape[2], step), 0),
-                           range(0, truth.shape[3], step), 1)
-    counts = np.outer(_lengths(truth.shape[2], step), _lengths(truth.shape[3], step))
-    return np.asarray(sums / counts).ravel()
+    height, width = difference.shape
+    step = grid.cell * height // grid.height
+    rows = np.add.reduceat(difference, np.arange(0, height, step), axis=0)
+    sums = np.add.reduceat(rows, np.arange(0, width, step), axis=1).ravel()
+    means: npt.NDArray[np.float64] = sums / cell_areas(height, width, step)
+    return means
+
+
+def cell_areas(height: int, width: int, cell: int) -> npt.NDArray[np.int64]:
+    """Pixels of every cell, row by row: those at the far borders may be cut short."""
+    lengths = [np.diff(np.append(np.arange(0, side, cell), side)) for side in (height, width)]
+    return np.outer(*lengths).ravel()
 
 
 def route_costs(
@@ -83,25 +111,25 @@ def route_costs(
     """
     macs = {name: count_macs(module, side) for name, module in experts.items()}
     costs = np.array([sum(macs[name] for name in names) for names, _ in routes.values()])
-    return costs / costs.max()
+    relative: npt.NDArray[np.float64] = costs / (costs.max() or 1)
+    return relative
 
 
 def count_macs(module: nn.Module, side: int = 64) -> float:
-    """Multiply-accumulates of the convolutions and linear layers, per LR pixel."""
+    """Multiply-accumulates of the convolutions and linear layers, per LR pixel; on the CPU."""
     total = 0
 
-    def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(layer: Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        total += output.numel() * weight[0].numel()
+        # A weight is used once per output element, in a transposed convolution per input element.
+        used = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        total += used.numel() * layer.weight[0].numel()
 
-    layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in module.modules() if isinstance(m, Layer)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.inference_mode():
-            device = next((p.device for p in module.parameters()), torch.device("cpu"))
-            module(torch.zeros(1, 3, side, side, device=device))
+            module(torch.zeros(1, 3, side, side))
     finally:
         for hook in hooks:
             hook.remove()
@@ -118,8 +146,3 @@ def _answer(
         return answers[names[0]]
     fused: Tensor = fusers[fuser](torch.stack([answers[name] for name in names], dim=1))
     return fused
-
-
-def _lengths(length: int, step: int) -> npt.NDArray[np.int64]:
-    edges = np.append(np.arange(0, length, step), length)
-    return np.diff(edges)

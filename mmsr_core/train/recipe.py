@@ -1,14 +1,17 @@
 """The recipe: a strict TOML request for one bundle, checked whole before any work starts."""
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mmsr_core.errors import MmsrError, RecipeError, no_such
+from mmsr_core.errors import PluginError, RecipeError, no_such
 from mmsr_core.plugin.catalog import Catalog, check_options
 from mmsr_core.plugin.components import Choice
+from mmsr_core.runtime import bundle
 from mmsr_core.runtime.bundle import ClassName, Name, Positive, Share
 
 Count = Annotated[int, Field(ge=1)]
@@ -55,8 +58,8 @@ class Fit(_Strict):
     rate: Positive = 1e-3
     warmup: Annotated[int, Field(ge=0)] = 200
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    precision: str = "32-true"
-    """Lightning Fabric's name: 32-true, bf16-mixed, 16-mixed."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """As Lightning Fabric names it."""
     save_every: Count = 500
 
 
@@ -108,12 +111,12 @@ class Router(_Strict):
     """Effort is calibrated on predictions for photographs the classifier did not see."""
 
 
-class Tiles(_Strict):
-    """How the engine cuts, in LR pixels."""
+class Tiles(bundle.Tiles):
+    """How the engine cuts, in LR pixels; the bundle's limits, so that what trains also exports."""
 
-    cell: Annotated[int, Field(ge=8)] = 32
-    halo: Annotated[int, Field(ge=0)] = 8
-    seam: Annotated[int, Field(ge=0)] = 2
+    cell: Annotated[int, Field(ge=8, le=1024)] = 32
+    halo: Annotated[int, Field(ge=0, le=1024)] = 8
+    seam: Annotated[int, Field(ge=0, le=64)] = 2
 
 
 class Recipe(_Strict):
@@ -136,6 +139,7 @@ class Recipe(_Strict):
         names = [expert.name for expert in self.experts]
         if len(set(names)) != len(names):
             raise ValueError("two experts share one name")
+        fusers: dict[str, dict[str, Any]] = {}
         for label, route in self.routes.items():
             for name in route.experts:
                 if name not in names:
@@ -143,6 +147,10 @@ class Recipe(_Strict):
                     raise ValueError(f"routes.{label}: {message}")
             if (len(route.experts) > 1) != (route.fuser is not None):
                 raise ValueError(f"routes.{label}: two or more experts need a fuser, one has none")
+            if route.options and route.fuser is None:
+                raise ValueError(f"routes.{label}: options are for a fuser, and it has none")
+            if route.fuser and route.options != fusers.setdefault(route.fuser, route.options):
+                raise ValueError(f"routes.{label}: {route.fuser} has other options elsewhere")
         return self
 
     def fit_of(self, expert: Expert) -> Fit:
@@ -152,67 +160,89 @@ class Recipe(_Strict):
     def check(self, catalog: Catalog) -> None:
         """Raise MmsrError unless every component is installed and takes its options."""
         for expert in self.experts:
-            backbone = catalog.backbone(expert.backbone)
-            if self.scale not in backbone.scales:
-                raise RecipeError(
-                    f"expert {expert.name}: {backbone.name} has no scale {self.scale}; "
-                    f"it has {', '.join(map(str, backbone.scales))}"
-                )
-            if expert.depth not in backbone.depths:
-                raise RecipeError(
-                    f"expert {expert.name}: {backbone.name} has no depth {expert.depth}; it has "
-                    f"{backbone.depths[0]} to {backbone.depths[-1]}"
-                )
-            choice = Choice(name=expert.backbone, options=expert.options)
-            check_options(choice, backbone.build, {"depth": 0, "scale": 0})
-        extractor, classifier = self.router.extractor.choice, self.router.classifier.choice
-        check_options(extractor, catalog.extractor(extractor.name).build)
-        check_options(
-            classifier, catalog.classifier(classifier.name).fit, {"data": 0, "seed": 0}
-        )
-        for route in self.routes.values():
+            with _located(f"expert {expert.name}"):
+                self._check_expert(expert, catalog)
+        with _located("router.extractor"):
+            choice = self.router.extractor.choice
+            check_options(choice, catalog.extractor(choice.name).build)
+        with _located("router.classifier"):
+            choice = self.router.classifier.choice
+            check_options(choice, catalog.classifier(choice.name).fit, {"data": 0, "seed": 0})
+        for label, route in self.routes.items():
             if route.fuser is not None:
-                choice = Choice(name=route.fuser, options=route.options)
-                check_options(choice, catalog.fuser(route.fuser).build, {"scale": 0})
+                with _located(f"routes.{label}"):
+                    choice = Choice(name=route.fuser, options=route.options)
+                    check_options(choice, catalog.fuser(route.fuser).build, {"scale": 0})
+
+    def _check_expert(self, expert: Expert, catalog: Catalog) -> None:
+        backbone = catalog.backbone(expert.backbone)
+        if self.scale not in backbone.scales:
+            raise RecipeError(
+                f"{backbone.name} has no scale {self.scale}; "
+                f"it has {', '.join(map(str, backbone.scales))}"
+            )
+        if expert.depth not in backbone.depths:
+            raise RecipeError(
+                f"{backbone.name} has no depth {expert.depth}; "
+                f"it has {backbone.depths[0]} to {backbone.depths[-1]}"
+            )
+        choice = Choice(name=expert.backbone, options=expert.options)
+        check_options(choice, backbone.build, {"depth": 0, "scale": 0})
 
 
 def parse(data: dict[str, Any], origin: str) -> Recipe:
     """A validated recipe; RecipeError names the first key that is wrong, and the nearest right."""
     try:
         recipe = Recipe.model_validate(data)
-        for expert in recipe.experts:
-            recipe.fit_of(expert)
     except ValidationError as error:
         raise RecipeError(f"{origin}: {_problem(error)}") from None
+    for index, expert in enumerate(recipe.experts):
+        try:
+            recipe.fit_of(expert)
+        except ValidationError as error:
+            where = ("experts", index, "training")
+            raise RecipeError(f"{origin}: {_problem(error, where)}") from None
     return recipe
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a TOML recipe; RecipeError when it is missing, malformed or wrong."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
     except OSError as error:
         raise RecipeError(f"{path}: cannot read the recipe ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML ({error})") from None
+    except RecursionError:
+        raise RecipeError(f"{path}: nested too deeply") from None
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    """Say in an error which part of the recipe asked."""
     try:
-        return parse(data, str(path))
-    except RecursionError as error:
-        raise MmsrError(f"{path}: nested too deeply") from error
+        yield
+    except (PluginError, RecipeError) as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
-def _problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+def _problem(error: ValidationError, within: tuple[str | int, ...] = ()) -> str:
+    errors = error.errors(include_url=False)
+    # A misspelt key may also be a missing one: the misspelling says more.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    parts = [*within, *first["loc"]]
+    where = ".".join(map(str, parts))
     if first["type"] == "extra_forbidden":
-        *parents, key = first["loc"]
-        known = _keys_at(tuple(p for p in parents if isinstance(p, str)))
-        return no_such("key", str(key), known, f"[{'.'.join(map(str, parents)) or 'recipe'}] takes")
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+        *parents, key = parts
+        table = ".".join(map(str, parents)) or "recipe"
+        return no_such("key", str(key), _keys_at(parents), f"[{table}] takes")
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
-def _keys_at(parents: tuple[str, ...]) -> list[str]:
-    tables: dict[str, type[_Strict]] = {
+def _keys_at(parents: list[str | int]) -> list[str]:
+    """The keys of the table that lies at `parents`; list indices and class names lie between."""
+    tables: dict[str | int, type[BaseModel]] = {
         "data": Source,
         "split": Split,
         "tiles": Tiles,
@@ -223,7 +253,5 @@ def _keys_at(parents: tuple[str, ...]) -> list[str]:
         "extractor": Component,
         "classifier": Component,
     }
-    model: type[_Strict] = Recipe if not parents else Fit
-    for parent in parents:
-        model = tables.get(parent, model)
-    return list(model.model_fields)
+    known = [tables[parent] for parent in parents if parent in tables]
+    return list((known[-1] if known else Recipe).model_fields)

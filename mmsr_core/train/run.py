@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,12 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmsr_core.errors import RecipeError, no_such
+from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.train.recipe import Expert, Recipe, parse
 
 RECIPE = "recipe.json"
+ROUTER = "router.npz"
+SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -29,25 +33,28 @@ class Run:
     def create(cls, directory: Path, recipe: Recipe, resume: bool) -> Self:
         """Make the directory, or with `resume` take up the one that is there.
 
-        A resumed run keeps every expert that the recipe would train the same way. RecipeError
-        when the directory is in use without `resume`, or holds an expert trained otherwise.
+        A resumed run keeps every expert that the recipe would train the same way; its router and
+        scores are measured anew. RecipeError when the directory is in use without `resume`, holds
+        an expert trained otherwise, or can't be written.
         """
         run = cls(directory, recipe)
-        if (directory / RECIPE).exists():
-            if not resume:
-                raise RecipeError(
-                    f"{directory}: holds a run already; add --resume, or choose another --out"
-                )
-            for expert in recipe.experts:
-                run._check_fingerprint(expert)
-        elif directory.exists() and any(directory.iterdir()):
-            raise RecipeError(f"{directory}: not empty and not a run; choose another --out")
         try:
+            if (directory / RECIPE).exists():
+                if not resume:
+                    raise RecipeError(
+                        f"{directory}: holds a run already; add --resume, or choose another --out"
+                    )
+                for expert in recipe.experts:
+                    run._check_fingerprint(expert)
+            elif directory.exists() and any(directory.iterdir()):
+                raise RecipeError(f"{directory}: not empty and not a run; choose another --out")
             directory.mkdir(parents=True, exist_ok=True)
+            for name in (ROUTER, SCORES):  # a changed recipe must not export an old router
+                (directory / name).unlink(missing_ok=True)
             write_json(directory / RECIPE, recipe.model_dump(mode="json"))
             for expert in recipe.experts:
                 run.expert(expert).mkdir(parents=True, exist_ok=True)
-                write_json(run.expert(expert) / "recipe.json", run._fingerprint(expert))
+                write_json(run.expert(expert) / RECIPE, run._fingerprint(expert))
         except OSError as error:
             raise RecipeError(f"{directory}: cannot write there ({error.strerror})") from None
         return run
@@ -56,23 +63,23 @@ class Run:
     def open(cls, directory: str | Path) -> Self:
         """A run that `mmsr train` made; RecipeError otherwise."""
         directory = Path(directory)
-        try:
-            data = json.loads((directory / RECIPE).read_text())
-        except OSError:
-            raise RecipeError(f"{directory}: not a run, it has no {RECIPE}") from None
-        except ValueError as error:
-            raise RecipeError(f"{directory / RECIPE}: not JSON ({error})") from None
-        return cls(directory, parse(data, str(directory / RECIPE)))
+        if not (directory / RECIPE).is_file():
+            raise RecipeError(f"{directory}: not a run, it has no {RECIPE}")
+        return cls(directory, parse(read_json(directory / RECIPE), str(directory / RECIPE)))
 
     def expert(self, expert: Expert) -> Path:
         """The directory of one expert."""
         return self.directory / "experts" / expert.name
 
     def build(self, expert: Expert, catalog: Catalog) -> nn.Module:
-        """The expert's network with its initial weights, the same at every call."""
+        """The expert's network with its initial weights, the same at every call.
+
+        RecipeError when the backbone refuses its options.
+        """
         torch.manual_seed(self.recipe.seed)
         backbone = catalog.backbone(expert.backbone)
-        return backbone.build(depth=expert.depth, scale=self.recipe.scale, **expert.options)
+        with building(f"expert {expert.name}"):
+            return backbone.build(depth=expert.depth, scale=self.recipe.scale, **expert.options)
 
     def trained(self, expert: Expert, catalog: Catalog) -> nn.Module:
         """The expert with its trained weights, in eval mode; RecipeError when not finished."""
@@ -88,25 +95,25 @@ class Run:
         return module
 
     def save_weights(self, expert: Expert, module: nn.Module) -> None:
-        """Keep an expert's final weights; the checkpoint has done its work then."""
+        """Keep an expert's final weights, atomically; they end its training."""
         path = self.expert(expert) / "weights.pt"
         beside = path.with_suffix(".part")
         torch.save(module.state_dict(), beside)
         os.replace(beside, path)
 
     def save_router_data(self, data: RouterData) -> None:
-        """Keep the measured router split."""
+        """Keep the measured router split, atomically; it ends a run."""
         arrays = {name: np.asarray(value) for name, value in vars(data).items()}
         beside = self.directory / "router.part.npz"
-        np.savez_compressed(beside, allow_pickle=False, **arrays)
-        os.replace(beside, self.directory / "router.npz")
+        np.savez_compressed(beside, **arrays)  # type: ignore[arg-type]
+        os.replace(beside, self.directory / ROUTER)
 
     def router_data(self) -> RouterData:
         """The measured router split; RecipeError when training has not come that far."""
         try:
-            with np.load(self.directory / "router.npz", allow_pickle=False) as arrays:
+            with np.load(self.directory / ROUTER, allow_pickle=False) as arrays:
                 values: dict[str, Any] = dict(arrays)
-        except OSError:
+        except FileNotFoundError:
             raise RecipeError(
                 f"{self.directory}: its router is not trained yet; "
                 "finish the run with mmsr train … --resume"
@@ -117,8 +124,12 @@ class Run:
 
     def scores(self) -> dict[str, Any]:
         """What training measured on the test split; empty before it has."""
-        path = self.directory / "scores.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        path = self.directory / SCORES
+        return read_json(path) if path.exists() else {}
+
+    def save_scores(self, scores: dict[str, Any]) -> None:
+        """Keep what training measured on the test split, atomically."""
+        write_json(self.directory / SCORES, scores)
 
     def _fingerprint(self, expert: Expert) -> dict[str, Any]:
         """Everything that an expert's weights depend on."""
@@ -138,7 +149,7 @@ class Run:
         folder = self.expert(expert)
         if not (folder / "checkpoint.pt").exists() and not (folder / "weights.pt").exists():
             return
-        before = json.loads((folder / "recipe.json").read_text())
+        before = read_json(folder / RECIPE)
         now = self._fingerprint(expert)
         for key in now:
             if before.get(key) != now[key]:
@@ -155,9 +166,24 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(beside, path)
 
 
-def find_expert(recipe: Recipe, name: str) -> Expert:
-    """The recipe's expert of that name; RecipeError otherwise."""
-    for expert in recipe.experts:
-        if expert.name == name:
-            return expert
-    raise RecipeError(no_such("expert", name, (e.name for e in recipe.experts), "in this recipe"))
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; RecipeError when it can't be read or holds no object."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read it ({error.strerror})") from None
+    except ValueError as error:
+        raise RecipeError(f"{path}: not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: holds a {type(data).__name__}, not an object")
+    return data
+
+
+@contextmanager
+def building(what: str) -> Iterator[None]:
+    """Turn a plugin's refusal, of an option's value as a rule, into one line."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{what} fails: {reason}") from error

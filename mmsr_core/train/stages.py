@@ -1,24 +1,25 @@
 """Training a recipe, stage by stage: experts, measured routes, router, scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import Output, RouterData
-from mmsr_core.train.data import Pair, Photos, Report, load_photos
+from mmsr_core.plugin.stages import apply
+from mmsr_core.train.data import Pair, Photos, Report, find_photos, load_photos
 from mmsr_core.train.fit import fit
-from mmsr_core.train.labels import cheapest_within
-from mmsr_core.train.measure import Routes, measure_routes
+from mmsr_core.train.labels import FLOOR, cheapest_within
+from mmsr_core.train.measure import Routes, cell_areas, measure_routes
 from mmsr_core.train.recipe import Recipe
-from mmsr_core.train.run import Run, write_json
+from mmsr_core.train.run import Run, building
 
 
 def train(
@@ -30,6 +31,12 @@ def train(
     read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
     """
     recipe.check(catalog)
+    # Built once for nothing: a bad value of an option shows now, not after hours.
+    for expert in recipe.experts:
+        Run(out, recipe).build(expert, catalog)
+    build_extractor(recipe, catalog)
+    build_fusers(recipe, catalog)
+    find_photos(recipe, images)
     run = Run.create(out, recipe, resume)
     photos = load_photos(recipe, images, report)
     train_experts(run, catalog, photos.experts, report)
@@ -61,46 +68,28 @@ def train_experts(run: Run, catalog: Catalog, pairs: Sequence[Pair], report: Rep
 
 def train_router(run: Run, catalog: Catalog, photos: Photos, report: Report) -> None:
     """Measure every route on the router and test splits, fit the classifier, write the scores."""
-    measured = []
-    for name, pairs in (("router split", photos.router), ("test split", photos.test)):
-
-        def tell(done: int, total: int, name: str = name) -> None:
-            report(f"measuring the {name}", done, total)
-
-        measured.append(_measure(run, catalog, pairs, tell))
-    data, test = measured
+    recipe = run.recipe
+    data = _measure(run, catalog, photos.router, partial(report, "measuring the router split"))
+    test = _measure(run, catalog, photos.test, partial(report, "measuring the test split"))
+    output = catalog.classifier(recipe.router.classifier.name).output
+    predictions = apply(fit_classifier(recipe, catalog, data), test.features)
+    run.save_scores(scores(recipe, output, test, predictions))
     run.save_router_data(data)
-    output = catalog.classifier(run.recipe.router.classifier.name).output
-    predictions = apply(fit_classifier(run.recipe, catalog, data), test.features)
-    write_json(run.directory / "scores.json", scores(run.recipe, output, test, predictions))
 
 
 def fit_classifier(recipe: Recipe, catalog: Catalog, data: RouterData) -> tuple[Any, ...]:
     """The recipe's classifier on measured data; the same data and seed give the same stages."""
     choice = recipe.router.classifier
     classifier = catalog.classifier(choice.name)
-    return classifier.fit(data, seed=recipe.seed, **choice.options)
-
-
-def apply(
-    stages: Sequence[Any], features: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """Run classifier stages, torch modules or scikit-learn estimators, on features (n,f)."""
-    values: Any = features
-    for stage in stages:
-        if isinstance(stage, nn.Module):
-            with torch.inference_mode():
-                values = stage(torch.as_tensor(np.asarray(values, np.float32))).numpy()
-        elif hasattr(stage, "predict_proba"):
-            values = stage.predict_proba(values)
-        else:
-            values = stage.predict(values)
-    return np.asarray(values, np.float64)
+    with building(f"router.classifier: {choice.name}"):
+        return classifier.fit(data, seed=recipe.seed, **choice.options)
 
 
 def out_of_fold(recipe: Recipe, catalog: Catalog, data: RouterData) -> npt.NDArray[np.float64]:
     """What classifiers that did not see a photograph say of its cells, (n,c) or (n,r)."""
-    fold = data.photos[data.images] % recipe.router.folds
+    # Ranks, not numbers: the split drew its photographs at random, folds have to be even.
+    _, rank = np.unique(data.photos[data.images], return_inverse=True)
+    fold = rank % recipe.router.folds
     predictions: npt.NDArray[np.float64] | None = None
     for index in np.unique(fold):
         seen, unseen = fold != index, fold == index
@@ -133,8 +122,15 @@ def scores(
         predicted = predictions.argmax(axis=1)
     else:
         predicted = cheapest_within(predictions, test.costs, recipe.router.epsilon)
-    errors = [test.errors[test.images == index].mean(axis=0) for index in range(len(test.shapes))]
-    psnr = -10 * np.log10(np.maximum(errors, 1e-10)).mean(axis=0)
+    errors = [
+        np.average(
+            test.errors[test.images == index],
+            axis=0,
+            weights=cell_areas(height, width, recipe.tiles.cell),
+        )
+        for index, (height, width) in enumerate(test.shapes)
+    ]
+    psnr = -10 * np.log10(np.maximum(errors, FLOOR)).mean(axis=0)
     return {
         "photographs": len(np.unique(test.photos)),
         "cells": len(test.labels),
@@ -150,7 +146,9 @@ def _shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str
     return dict(zip(classes, counts.round(4).tolist(), strict=True))
 
 
-def _measure(run: Run, catalog: Catalog, pairs: Sequence[Pair], tell: Any) -> RouterData:
+def _measure(
+    run: Run, catalog: Catalog, pairs: Sequence[Pair], report: Callable[[int, int], None]
+) -> RouterData:
     recipe = run.recipe
     return measure_routes(
         pairs,
@@ -160,7 +158,7 @@ def _measure(run: Run, catalog: Catalog, pairs: Sequence[Pair], tell: Any) -> Ro
         build_extractor(recipe, catalog),
         recipe.tiles.cell,
         recipe.router.epsilon,
-        tell,
+        report,
     )
 
 
@@ -172,16 +170,18 @@ def routes_of(recipe: Recipe) -> Routes:
 def build_extractor(recipe: Recipe, catalog: Catalog) -> nn.Module:
     """The recipe's extractor, in eval mode."""
     choice = recipe.router.extractor
-    return catalog.extractor(choice.name).build(**choice.options).eval()
+    with building(f"router.extractor: {choice.name}"):
+        return catalog.extractor(choice.name).build(**choice.options).eval()
 
 
 def build_fusers(recipe: Recipe, catalog: Catalog) -> tuple[FuserDraft, ...]:
     """The fusers that the recipe's routes name, each once."""
     found = {}
-    for route in recipe.routes.values():
+    for label, route in recipe.routes.items():
         if route.fuser is not None and route.fuser not in found:
             fuser = catalog.fuser(route.fuser)
-            module = fuser.build(scale=recipe.scale, **route.options).eval()
+            with building(f"routes.{label}: {route.fuser}"):
+                module = fuser.build(scale=recipe.scale, **route.options).eval()
             found[route.fuser] = FuserDraft(name=fuser.name, radius=fuser.radius, module=module)
     return tuple(found.values())
 

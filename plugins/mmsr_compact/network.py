@@ -10,8 +10,8 @@ from torch.nn import functional as F
 def cubic_kernel(scale: int) -> Tensor:
     """Weights (s², 5, 5) of bicubic enlargement (a = −0.5), one kernel per sub-pixel.
 
-    Output sub-pixel p of an axis has its centre at (p + ½)/s − ½ of the input pixel; of the six
-    input pixels that a cubic could reach, the five around the centre carry all the weight.
+    Output sub-pixel p of an axis has its centre at (p + ½)/s − ½ from that of its input pixel.
+    A cubic reaches four input pixels; for every p they are among the five around that one.
     """
     offsets = torch.arange(-2, 3, dtype=torch.float64)
     centres = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5

@@ -35,11 +35,11 @@ class Model:
 class Registry:
     """Models by name; `$MMSR_HOME` (by default ~/.local/share/mmsr) is the home root."""
 
-    def __init__(self, home: Path | None = None, shelf: Path = SHELF) -> None:
-        """Look into `home`, then onto `shelf`; neither has to exist."""
+    def __init__(self, home: Path | None = None, shelf: Path | None = None) -> None:
+        """Look into `home`, then onto `shelf` (that of the package); neither has to exist."""
         chosen = os.environ.get("MMSR_HOME")
         self.home = home or (Path(chosen) if chosen else Path.home() / ".local/share/mmsr")
-        self.shelf = shelf
+        self.shelf = shelf or SHELF
 
     def list(self) -> tuple[Model, ...]:
         """Every model, by name, then oldest first."""

@@ -3,7 +3,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-import mmsr_registry.registry
 from mmsr_core.cli import main
 
 
@@ -11,7 +10,7 @@ from mmsr_core.cli import main
 def run(tmp_path, monkeypatch):
     """run(*args): `mmsr models ARGS` over an empty home root and an empty shelf."""
     monkeypatch.setenv("MMSR_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(mmsr_registry.registry.Registry.__init__, "__defaults__", (None, tmp_path))
+    monkeypatch.setattr("mmsr_registry.registry.SHELF", tmp_path / "shelf")
     return lambda *args: CliRunner().invoke(main, ["models", *map(str, args)])
 
 

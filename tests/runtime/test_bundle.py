@@ -65,7 +65,9 @@ def test_a_missing_graph_is_refused(bundle):
     assert "cannot read experts/small.onnx" in refusal(bundle.directory)
 
 
-@pytest.mark.parametrize("path", ["../router.onnx", "/etc/passwd", "a/../../b", "c:\\x", "a\\b", ""])
+@pytest.mark.parametrize(
+    "path", ["../router.onnx", "/etc/passwd", "a/../../b", "c:\\x", "a\\b", ""]
+)
 def test_a_path_that_leaves_the_bundle_is_refused(tmp_path, facts, path):
     facts["router"]["graph"] = path
     assert "leaves the bundle" in refusal(write_manifest(tmp_path / "bundle", facts))

@@ -1,0 +1,195 @@
+"""From a draft to a bundle, step by step."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import skl2onnx
+import sklearn
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from mmsr_core import __version__
+from mmsr_core.draft import Draft, FuserDraft, RouterDraft
+from mmsr_core.errors import ExportError
+from mmsr_core.plugin.stages import apply
+from mmsr_core.runtime.bundle import (
+    Bundle,
+    Effort,
+    Expert,
+    Fuser,
+    Made,
+    Manifest,
+    Name,
+    Route,
+    Router,
+    Tiles,
+    Version,
+    digest,
+    write_bundle,
+)
+from mmsr_core.runtime.plan import Costs, calibrate
+from mmsr_onnx.cost import count_macs, measure_costs
+from mmsr_onnx.graphs import chain, from_sklearn, from_torch, to_bytes
+from mmsr_onnx.parity import check_network, check_router, textured_tiles
+
+ROUTER = "router.onnx"
+IMAGE = ("n", None, "h", "w")
+UPSCALED = ("n", None, "H", "W")
+Progress = Callable[[str], None]
+
+
+def assemble(draft: Draft, out: Path, progress: Progress) -> Bundle:
+    """Convert, check, measure and calibrate `draft`, then write it to `out` in one step."""
+    _check_label("name", draft.name, Name)
+    _check_label("version", draft.version, Version)
+    files: dict[str, bytes] = {}
+    parity: dict[str, float] = {}
+    for expert in draft.experts:
+        name = f"experts/{expert.name}.onnx"
+        progress(name)
+        inputs = [textured_tiles(2, 24, 32, seed=1), textured_tiles(3, 37, 21, seed=2)]
+        example = torch.from_numpy(inputs[0])
+        names = ("tiles", "upscaled")
+        files[name] = to_bytes(from_torch(expert.module, example, names, (IMAGE, UPSCALED), name))
+        parity[name] = check_network(expert.module, files[name], inputs, name)
+    for fuser in draft.fusers:
+        name = f"fusers/{fuser.name}.onnx"
+        progress(name)
+        files[name], parity[name] = _fuser(fuser, _candidates(draft, fuser.name), name)
+    progress(ROUTER)
+    files[ROUTER], parity[ROUTER] = _router(draft.router, draft.cell)
+    progress("costs")
+    graphs = {e.name: files[f"experts/{e.name}.onnx"] for e in draft.experts}
+    costs = measure_costs(graphs, draft.scale)
+    progress("effort")
+    effort = _effort(draft, costs)
+    return write_bundle(out, _manifest(draft, files, parity, costs, effort), files)
+
+
+def _check_label(what: str, value: str, kind: Any) -> None:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"]
+        raise ExportError(f'"{value}" is no {what} for a bundle: {problem}') from None
+
+
+def _candidates(draft: Draft, fuser: str) -> int:
+    counts = {len(experts) for experts, name in draft.routes.values() if name == fuser}
+    if len(counts) != 1:
+        raise ExportError(
+            f"fuser {fuser}: routes give it {sorted(counts)} candidates; one graph takes one number"
+        )
+    return counts.pop()
+
+
+def _fuser(fuser: FuserDraft, k: int, name: str) -> tuple[bytes, float]:
+    inputs = []
+    for n, height, width, seed in ((2, 48, 32, 1), (3, 21, 37, 2)):
+        tiles = textured_tiles(n, height, width, seed)[:, None]
+        noise = np.random.default_rng(seed).normal(0, 0.02, (n, k, 3, height, width))
+        inputs.append((tiles + noise).clip(0, 1).astype(np.float32))
+    example = torch.from_numpy(inputs[0])
+    axes = (("n", None, None, "h", "w"), ("n", None, "h", "w"))
+    graph = to_bytes(from_torch(fuser.module, example, ("candidates", "fused"), axes, name))
+    return graph, check_network(fuser.module, graph, inputs, name)
+
+
+def _router(router: RouterDraft, cell: int) -> tuple[bytes, float]:
+    """Extractor and stages as one graph, and how far it is from them.
+
+    Only the number of tiles is free: the size of a cell is the bundle's own.
+    """
+    inputs = [textured_tiles(16, cell, cell, seed=1), textured_tiles(5, cell, cell, seed=2)]
+    tiles = torch.from_numpy(inputs[0])
+    axes = ("n", None, None, None), ("n", None)
+    graphs = [from_torch(router.extractor, tiles, ("tiles", "features"), axes, ROUTER)]
+    with torch.no_grad():
+        values = np.asarray(router.extractor(tiles).numpy(), np.float32)
+    wires = ["features", *(f"stage{place}" for place in range(1, len(router.stages)))]
+    for stage, names in zip(
+        router.stages, zip(wires, [*wires[1:], router.output], strict=True), strict=True
+    ):
+        if isinstance(stage, torch.nn.Module):
+            both = ("n", None), ("n", None)
+            graphs.append(from_torch(stage, torch.from_numpy(values), names, both, ROUTER))
+        else:
+            graphs.append(from_sklearn(stage, values.shape[1], names, ROUTER))
+        values = apply([stage], values).reshape(len(values), -1).astype(np.float32)
+    graph = to_bytes(chain(graphs, keep="features"))
+    difference = check_router(router.extractor, router.stages, router.output, graph, inputs, ROUTER)
+    return graph, difference
+
+
+def _effort(draft: Draft, costs: Mapping[str, float]) -> Effort:
+    times = [sum(costs[name] for name in draft.routes[label][0]) for label in draft.classes]
+    data = draft.router.calibration
+    return calibrate(
+        draft.router.predictions,
+        data.errors,
+        data.images,
+        [(int(height), int(width)) for height, width in data.shapes],
+        Costs(tuple(times), draft.halo + draft.seam),
+        draft.cell,
+        draft.router.output,
+        draft.tolerance,
+    )
+
+
+def _manifest(
+    draft: Draft,
+    files: Mapping[str, bytes],
+    parity: Mapping[str, float],
+    costs: Mapping[str, float],
+    effort: Effort,
+) -> Manifest:
+    scores: dict[str, Any] = draft.made.get("scores", {})
+    return Manifest(
+        name=draft.name,
+        version=draft.version,
+        scale=draft.scale,
+        classes=draft.classes,
+        routes={
+            label: Route(experts=experts, fuser=fuser)
+            for label, (experts, fuser) in draft.routes.items()
+        },
+        experts=tuple(
+            Expert(
+                name=expert.name,
+                backbone=expert.backbone,
+                depth=expert.depth,
+                graph=f"experts/{expert.name}.onnx",
+                macs=count_macs(expert.module),
+                cost=costs[expert.name],
+                radius=expert.radius,
+            )
+            for expert in draft.experts
+        ),
+        fusers={
+            fuser.name: Fuser(graph=f"fusers/{fuser.name}.onnx", radius=fuser.radius)
+            for fuser in draft.fusers
+        },
+        router=Router(
+            graph=ROUTER, output=draft.router.output, features=draft.router.feature_names
+        ),
+        tiles=Tiles(cell=draft.cell, halo=draft.halo, seam=draft.seam),
+        effort=effort,
+        files=digest(files),
+        made=Made(
+            by=f"mmsr {__version__}",
+            versions={
+                "torch": torch.__version__,
+                "onnx": onnx.__version__,
+                "onnxruntime": onnxruntime.__version__,
+                "skl2onnx": skl2onnx.__version__,
+                "scikit-learn": sklearn.__version__,
+            },
+            recipe=draft.made.get("recipe", {}),
+            data=tuple(draft.made.get("data", ())),
+            scores=scores | {"parity": dict(parity)},
+        ),
+    )

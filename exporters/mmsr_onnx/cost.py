@@ -1,0 +1,58 @@
+"""What an expert costs: multiply-accumulates counted, time measured where the graph runs."""
+
+import time
+from collections.abc import Mapping
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmsr_core.runtime.session import Device, Session
+
+SIDE = 128
+ROUNDS = 15
+CHEAPEST = 1e-4
+"""No expert is free: a plan that thinks so would never choose another."""
+
+
+def count_macs(module: nn.Module, side: int = 64) -> float:
+    """Multiply-accumulates of convolutions and linear layers, per LR pixel."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+        # A transposed convolution's weight is indexed by its input channels.
+        ends = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        total += ends.numel() * layer.weight[0].numel()
+
+    counted = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, counted)]
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, 3, side, side))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total / side**2
+
+
+def measure_costs(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]:
+    """Time of every graph, name → share of the slowest one's, on one CPU input of 128×128.
+
+    Runs are interleaved, so that a machine that slows down slows all of them, and the median
+    counts.
+    """
+    device = Device("cpu", "costs are measured there")
+    sessions = {name: Session(graph, device, name) for name, graph in graphs.items()}
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    seconds: dict[str, list[float]] = {name: [] for name in graphs}
+    for _ in range(ROUNDS + 1):
+        for name, session in sessions.items():
+            started = time.perf_counter()
+            session.run(image, session.outputs[0], (1, 3, SIDE * scale, SIDE * scale))
+            seconds[name].append(time.perf_counter() - started)
+    middle = {name: median(times[1:]) for name, times in seconds.items()}  # the first warms up
+    slowest = max(middle.values())
+    return {name: max(CHEAPEST, spent / slowest) for name, spent in middle.items()}

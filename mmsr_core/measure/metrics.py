@@ -1,0 +1,72 @@
+"""Fidelity metrics as super-resolution papers report them: on the luma of 8-bit images.
+
+Both images are float32 RGB (h,w,3) in [0,1], rounded to 8 bits first; `border` pixels are
+shaved off every side, usually as many as the scale. The protocol's other half, how LR is made
+from HR, is `mmsr_core.runtime.image.degrade`.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mmsr_core.runtime.image import quantize
+from mmsr_core.runtime.tiles import Floats
+
+_WINDOW = 11
+_SIGMA = 1.5
+
+Doubles = npt.NDArray[np.float64]
+
+
+def luma(rgb: npt.NDArray[np.floating]) -> Doubles:
+    """BT.601 luma (h,w) of RGB (h,w,3) in [0,1], in 16 (black) to 235 (white) as in rgb2ycbcr."""
+    return np.asarray(16.0 + rgb @ np.array([65.481, 128.553, 24.966]))
+
+
+def psnr_y(sr: Floats, hr: Floats, border: int) -> float:
+    """Peak signal-to-noise ratio of the luma in dB, peak 255; infinite for equal images.
+
+    ValueError when the shapes differ or the border leaves nothing.
+    """
+    a, b = _shaved(sr, hr, border, 1)
+    error = float(np.mean((a - b) ** 2))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ssim_y(sr: Floats, hr: Floats, border: int) -> float:
+    """Mean structural similarity of the luma (Wang et al. 2004), at most 1.
+
+    Gaussian window 11×11, σ = 1.5, K1 = 0.01, K2 = 0.03, L = 255, only where the window lies
+    inside. ValueError when the shapes differ or fewer than 11×11 pixels are left.
+    """
+    a, b = _shaved(sr, hr, border, _WINDOW)
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    mean_a, mean_b = _blur(a), _blur(b)
+    var_a = _blur(a * a) - mean_a**2
+    var_b = _blur(b * b) - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    likeness = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    spread = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    return float(np.mean(likeness / spread))
+
+
+def _blur(plane: Doubles) -> Doubles:
+    """The window's weighted mean at every place where it lies inside."""
+    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA, cv2.CV_64F)
+    edge = _WINDOW // 2
+    blurred = cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)
+    return np.asarray(blurred[edge:-edge, edge:-edge], np.float64)
+
+
+def _shaved(sr: Floats, hr: Floats, border: int, least: int) -> tuple[Doubles, Doubles]:
+    """The luma of both, rounded and shaved; at least `least` pixels must stay each way."""
+    if sr.shape != hr.shape:
+        raise ValueError(f"images differ in shape: {sr.shape} and {hr.shape}")
+    height, width = (side - 2 * border for side in sr.shape[:2])
+    if min(height, width) < least:
+        raise ValueError(f"{sr.shape[1]}x{sr.shape[0]} is too small for a border of {border}")
+    inside = slice(border, border + height), slice(border, border + width)
+    first, second = (luma(quantize(picture[inside]) / 255.0) for picture in (sr, hr))
+    return first, second

@@ -46,6 +46,7 @@ def assemble(draft: Draft, out: Path, progress: Progress) -> Bundle:
     """Convert, check, measure and calibrate `draft`, then write it to `out` in one step."""
     _check_label("name", draft.name, Name)
     _check_label("version", draft.version, Version)
+    candidates = {fuser.name: _candidates(draft, fuser.name) for fuser in draft.fusers}
     files: dict[str, bytes] = {}
     parity: dict[str, float] = {}
     for expert in draft.experts:
@@ -59,7 +60,7 @@ def assemble(draft: Draft, out: Path, progress: Progress) -> Bundle:
     for fuser in draft.fusers:
         name = f"fusers/{fuser.name}.onnx"
         progress(name)
-        files[name], parity[name] = _fuser(fuser, _candidates(draft, fuser.name), name)
+        files[name], parity[name] = _fuser(fuser, candidates[fuser.name], name)
     progress(ROUTER)
     files[ROUTER], parity[ROUTER] = _router(draft.router, draft.cell)
     progress("costs")

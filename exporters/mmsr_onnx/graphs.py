@@ -117,7 +117,7 @@ def chain(graphs: Sequence[ModelProto], keep: str) -> ModelProto:
 def to_bytes(model: ModelProto) -> bytes:
     """The graph as a file's bytes, checked by onnx, the same at every call."""
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _cleaned(model: ModelProto) -> ModelProto:

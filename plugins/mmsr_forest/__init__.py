@@ -21,7 +21,7 @@ def _forest(
 
 
 def _forest_gain(
-    data: RouterData, *, seed: int, trees: int = 100, depth: int = 12, leaf: int = 8
+    data: RouterData, *, seed: int, trees: int = 100, depth: int = 12, leaf: int = 4
 ) -> tuple[Any, ...]:
     from mmsr_forest.forest import fit_gains
 

@@ -19,6 +19,9 @@ class Bands(nn.Module):
     A value equal to a threshold belongs to the band above it.
     """
 
+    thresholds: Tensor
+    bands: Tensor
+
     def __init__(self, column: int, thresholds: Sequence[float]) -> None:
         super().__init__()
         self.column = column

@@ -17,6 +17,8 @@ class EdgeFusion(nn.Module):
     Raises PluginError for weights outside [0,1] or a negative threshold.
     """
 
+    luma: Tensor
+
     def __init__(self, threshold: float, smooth: float, texture: float) -> None:
         super().__init__()
         if threshold < 0 or not (0 <= smooth <= 1 and 0 <= texture <= 1):

@@ -17,6 +17,7 @@ PLAIN = ("gradient_x", "gradient_y", "mean", "contrast")
 RESIDUALS = {"residual2": 2, "residual4": 4}
 FEATURES = (*VARIATION, *EDGES, *RESIDUALS, *STRUCTURE, *LAPLACIAN, *PLAIN)
 EPSILON = 1e-12
+"""The least divisor: a flat tile's. A bound, because onnxruntime drops an addend this small."""
 WINDOW = 5
 """Side of the window over which the structure tensor is averaged."""
 
@@ -47,6 +48,8 @@ class Texture(nn.Module):
     Raises PluginError for an unknown or repeated feature, none at all, a negative threshold or
     limit, and a range that is not two rising numbers.
     """
+
+    luma: Tensor
 
     def __init__(
         self,
@@ -140,7 +143,7 @@ def _laplacian(response: Tensor) -> dict[str, Tensor]:
     fourth = (squared * squared).mean((2, 3))
     values = response.abs().mean((2, 3)), energy, squared.amax((2, 3)).sqrt(), fourth
     found = dict(zip(LAPLACIAN, values, strict=True))
-    found["laplacian_peaks"] = fourth / (energy * energy + EPSILON)
+    found["laplacian_peaks"] = fourth / (energy * energy).clamp(min=EPSILON)
     return found
 
 
@@ -153,7 +156,12 @@ def _structure(padded: Tensor) -> dict[str, Tensor]:
     difference = ((xx - yy) * (xx - yy) + 4 * xy * xy).sqrt()  # a − b
     oriented = difference.mean((2, 3))
     means = products.mean((2, 3))
-    values = oriented, total - oriented, difference.amax((2, 3)), oriented / (total + EPSILON)
+    values = (
+        oriented,
+        total - oriented,
+        difference.amax((2, 3)),
+        oriented / total.clamp(min=EPSILON),
+    )
     found = dict(zip(STRUCTURE, values, strict=True))
     found["gradient_x"], found["gradient_y"] = means[:, :1], means[:, 1:2]
     return found

@@ -133,15 +133,15 @@ def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) ->
             painted = (map_path / target.relative_to(output)).with_suffix(".png")
         if painted == target:
             raise ImageError(f"{target}: is the picture's place; choose another for --map")
-        for place in (target, painted):
-            if place is None:
+        for written in (target, painted):
+            if written is None:
                 continue
-            if place in seen:
-                raise ImageError(f"{seen[place]} and {source} would both be written to {place}")
-            if place.exists() and place.samefile(source):
-                raise ImageError(f"{place}: is the input itself; choose another output")
-            seen[place] = source
-            check_writable(place)
+            if written in seen:
+                raise ImageError(f"{seen[written]} and {source} would both be written to {written}")
+            if written.exists() and written.samefile(source):
+                raise ImageError(f"{written}: is the input itself; choose another output")
+            seen[written] = source
+            check_writable(written)
         tasks.append(Task(source, target, painted))
     return tasks
 

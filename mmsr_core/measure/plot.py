@@ -1,6 +1,7 @@
 """The picture of an evaluation: quality against time."""
 
 from pathlib import Path
+from typing import Any
 
 from mmsr_core.measure.evaluate import Evaluation
 
@@ -26,18 +27,16 @@ def plot(evaluation: Evaluation, path: Path) -> None:
         [row.psnr_y for row in routed],
         "D-",
         color="#c2410c",
-        label="routed",
+        label="routed, by effort",
     )
-    for row in evaluation.rows:
-        below = row.name.startswith("routed")
-        axes.annotate(
-            row.name,
-            (row.seconds, row.psnr_y),
-            textcoords="offset points",
-            xytext=(4, -12) if below else (-4, 7),
-            ha="left" if below else "right",
-            fontsize=8,
-        )
+    place: dict[str, Any]
+    for row in experts:
+        place = {"xytext": (-4, 7), "ha": "right", "fontsize": 8}
+        axes.annotate(row.name, (row.seconds, row.psnr_y), textcoords="offset points", **place)
+    for row in routed:
+        place = {"xytext": (0, -7), "ha": "center", "va": "top", "rotation": 90, "fontsize": 8}
+        name = row.name.removeprefix("routed@").replace("routed", "default")
+        axes.annotate(name, (row.seconds, row.psnr_y), textcoords="offset points", **place)
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel(f"seconds for {evaluation.images} images ({evaluation.device})")

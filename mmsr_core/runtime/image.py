@@ -151,7 +151,7 @@ def quantize(array: Floats, bits: Bits = 8) -> Samples:
 
 def _to_float(samples: Samples) -> Floats:
     """Samples of 8 or 16 bits as float32 in [0,1]."""
-    return samples / np.float32(np.iinfo(samples.dtype).max)
+    return np.asarray(samples / np.float32(np.iinfo(samples.dtype).max), np.float32)
 
 
 def resize(array: Floats, height: int, width: int) -> Floats:

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from mmsr_core.runtime.plan import Plan
 from mmsr_core.runtime.tiles import Floats
@@ -44,8 +43,8 @@ def _colours(count: int) -> Floats:
 
 
 def _legend(plan: Plan, classes: tuple[str, ...], colours: Floats, width: int) -> Floats:
-    shares: npt.NDArray[np.float64] = np.bincount(plan.routes.ravel(), minlength=len(classes))
-    shares = shares / plan.routes.size
+    counts = np.bincount(plan.routes.ravel(), minlength=len(classes))
+    shares = counts / plan.routes.size
     size = float(np.clip(width / 1100, 0.35, 2.0))
     row, thick = int(34 * size), max(1, round(1.4 * size))
     texts = [f"{label} {share:.0%}" for label, share in zip(classes, shares, strict=True)]
@@ -74,4 +73,4 @@ def _legend(plan: Plan, classes: tuple[str, ...], colours: Floats, width: int) -
             cv2.putText(
                 legend, texts[index], (left, base), font, 0.6 * size, (25,) * 3, thick, cv2.LINE_AA
             )
-    return legend.astype(np.float32) / 255
+    return (legend / 255).astype(np.float32)

@@ -135,7 +135,7 @@ class Canvas:
                 weights *= 1 - self._rise(position - stop)
         return weights
 
-    def _rise(self, distance: npt.NDArray[np.float64]) -> Floats:
+    def _rise(self, distance: npt.NDArray[np.floating]) -> Floats:
         """0 before, 1 after the seam at distance 0; between, linear, or ½ when averaging."""
         inside = 0.5 if self.average else 0.5 + distance / (2 * self.half)
         rise = np.where(np.abs(distance) < self.half, inside, distance > 0)

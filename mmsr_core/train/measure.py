@@ -40,7 +40,8 @@ def measure_routes(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     costs = route_costs(experts, routes)
     scale = pairs[0].hr.shape[0] // pairs[0].lr.shape[0]
-    features, errors, images, shapes, photos = [], [], [], [], []
+    features, errors, images, photos = [], [], [], []
+    shapes: list[tuple[int, int]] = []
     for number, pair in enumerate(pairs):
         lr, hr = to_tensor(pair.lr[None]), to_tensor(pair.hr[None])
         with torch.inference_mode():

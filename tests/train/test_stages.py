@@ -88,7 +88,7 @@ def test_a_whole_recipe_trains_scores_and_drafts(asked, images, catalog, tmp_pat
     assert 0 <= scores["agreement"] <= 1
 
     draft = make_draft(Run.open(run.directory), catalog)
-    cells = 3 * 2 * 3
+    cells = 3 * 4 * 2 * 3
     assert draft.routes["SIMPLE"] == (("floor", "small"), "edge")
     assert [expert.radius for expert in draft.experts] == [2, 4, 6]
     assert [fuser.name for fuser in draft.fusers] == ["edge"]

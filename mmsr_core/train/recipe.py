@@ -176,6 +176,11 @@ class Recipe(_Strict):
 
     def _check_expert(self, expert: Expert, catalog: Catalog) -> None:
         backbone = catalog.backbone(expert.backbone)
+        if backbone.training == "adversarial":
+            raise RecipeError(
+                f"{backbone.name} trains adversarially, which this mmsr can't do yet; choose a "
+                "backbone that trains on a pixel loss"
+            )
         if self.scale not in backbone.scales:
             raise RecipeError(
                 f"{backbone.name} has no scale {self.scale}; "

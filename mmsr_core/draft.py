@@ -25,6 +25,8 @@ class ExpertDraft:
     backbone: str
     depth: int
     radius: int | None
+    macs: float
+    """Multiply-accumulates per LR pixel."""
     module: nn.Module
 
 

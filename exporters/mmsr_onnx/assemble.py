@@ -32,7 +32,7 @@ from mmsr_core.runtime.bundle import (
     write_bundle,
 )
 from mmsr_core.runtime.plan import Costs, calibrate
-from mmsr_onnx.cost import count_macs, measure_costs
+from mmsr_onnx.cost import measure_costs
 from mmsr_onnx.graphs import chain, from_sklearn, from_torch, to_bytes
 from mmsr_onnx.parity import check_network, check_router, textured_tiles
 
@@ -164,7 +164,7 @@ def _manifest(
                 backbone=expert.backbone,
                 depth=expert.depth,
                 graph=f"experts/{expert.name}.onnx",
-                macs=count_macs(expert.module),
+                macs=expert.macs,
                 cost=costs[expert.name],
                 radius=expert.radius,
             )

@@ -1,11 +1,9 @@
-"""What an expert costs: multiply-accumulates counted, time measured where the graph runs."""
+"""What an expert costs: time, measured where the graph runs."""
 
 import time
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from mmsr_core.runtime.session import Device, Session
 
@@ -13,28 +11,6 @@ SIDE = 256
 ROUNDS = 10
 CHEAPEST = 1e-4
 """No expert is free: a plan that thinks so would never choose another."""
-
-
-def count_macs(module: nn.Module, side: int = 64) -> float:
-    """Multiply-accumulates of convolutions and linear layers, per LR pixel."""
-    total = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
-        # A transposed convolution's weight is indexed by its input channels.
-        ends = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
-        total += ends.numel() * layer.weight[0].numel()
-
-    counted = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, counted)]
-    try:
-        with torch.no_grad():
-            module(torch.zeros(1, 3, side, side))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total / side**2
 
 
 def measure_costs(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]:

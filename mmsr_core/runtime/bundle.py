@@ -250,7 +250,8 @@ def _first_problem(error: ValidationError | RecursionError) -> str:
         return "nested too deeply"
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def digest(files: Mapping[str, bytes]) -> dict[str, str]:

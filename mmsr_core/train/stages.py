@@ -17,7 +17,7 @@ from mmsr_core.plugin.stages import apply
 from mmsr_core.train.data import Pair, Photos, Report, find_photos, load_photos
 from mmsr_core.train.fit import fit
 from mmsr_core.train.labels import FLOOR, cheapest_within
-from mmsr_core.train.measure import Routes, cell_areas, measure_routes
+from mmsr_core.train.measure import Routes, cell_areas, count_macs, measure_routes
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run, building
 
@@ -191,6 +191,7 @@ def make_draft(run: Run, catalog: Catalog) -> Draft:
     recipe = run.recipe
     data = run.router_data()
     extractor = build_extractor(recipe, catalog)
+    modules = {expert.name: run.trained(expert, catalog) for expert in recipe.experts}
     return Draft(
         name=recipe.name,
         version=recipe.version,
@@ -203,7 +204,8 @@ def make_draft(run: Run, catalog: Catalog) -> Draft:
                 backbone=expert.backbone,
                 depth=expert.depth,
                 radius=catalog.backbone(expert.backbone).radius(expert.depth),
-                module=run.trained(expert, catalog),
+                macs=count_macs(modules[expert.name]),
+                module=modules[expert.name],
             )
             for expert in recipe.experts
         ),

@@ -36,15 +36,6 @@ def every(kind):
     return pytest.mark.parametrize("component", found, ids=lambda component: component.name)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """On tiles this small, threads cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_every_installed_plugin_loads():
     assert CATALOG.broken == ()
     assert CATALOG.conflicts() == []

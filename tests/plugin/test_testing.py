@@ -11,15 +11,6 @@ from mmsr_core.plugin.components import Backbone, Classifier, Extractor, Fuser
 from mmsr_core.plugin.testing import check_backbone, check_classifier, check_extractor, check_fuser
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """On tiles this small, threads cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Calls(nn.Module):
     """A module that computes what a function says; one idle weight makes it trainable."""
 

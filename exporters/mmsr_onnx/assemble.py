@@ -127,14 +127,14 @@ def _router(router: RouterDraft, cell: int) -> tuple[bytes, float]:
 
 
 def _effort(draft: Draft, costs: Mapping[str, float]) -> Effort:
-    times = [sum(costs[name] for name in draft.routes[label][0]) for label in draft.classes]
+    times = [[costs[name] for name in draft.routes[label][0]] for label in draft.classes]
     data = draft.router.calibration
     return calibrate(
         draft.router.predictions,
         data.errors,
         data.images,
         [(int(height), int(width)) for height, width in data.shapes],
-        Costs(tuple(times), draft.halo + draft.seam),
+        Costs.of(times, draft.halo + draft.seam),
         draft.cell,
         draft.router.output,
         draft.tolerance,

@@ -119,6 +119,12 @@ class Engine:
         tiles = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None]
         return _interleaved(self._upscale(name, tiles)[0])
 
+    def run_fuser(self, name: str, answers: Sequence[Floats]) -> Floats:
+        """One fuser on whole answers, (s·h,s·w,3) each, in the order of their route's experts."""
+        candidates = np.stack([answer.transpose(2, 0, 1) for answer in answers])[None]
+        shape = 1, *candidates.shape[2:]
+        return _interleaved(self._fusers[name].run(candidates, "fused", shape)[0])
+
     def _upscale(self, name: str, tiles: Floats) -> Floats:
         n, channels, height, width = tiles.shape
         scale = self.manifest.scale
@@ -129,7 +135,7 @@ class Engine:
         self, image: Floats, grid: Grid, costs: Costs, effort: float, clock: "_Clock"
     ) -> Plan:
         if effort >= 1 or len(costs.routes) == 1:  # no question for a router
-            return uniform_plan(grid, costs, costs.dearest)
+            return uniform_plan(grid, costs, costs.deepest)
         router = self.manifest.router
         with clock.stage("route"):
             cells = grid.cells(image)

@@ -3,7 +3,7 @@
 A plan minimises, over all ways to cut the image into rectangles of whole cells by straight cuts
 (guillotine partitions) and to give each rectangle one route,
 
-    Σ expected error / expected error of the dearest route  +  λ · Σ time / time of the dearest
+    Σ expected error / expected error of the deepest route  +  λ · Σ time / time of the deepest
 
 where a rectangle's time includes its halo. So a lone cheap cell inside dear ones is simply run
 by the dear expert when that costs less than the two borders, and an image that is dear
@@ -12,8 +12,8 @@ everywhere becomes one rectangle: a plain run.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 BLOCK = 16
 """Cells a side that are planned together: it bounds a region's memory, and the planner's time."""
 OVERHEAD = 64.0
-"""What starting one region costs, in pixels of the dearest route."""
+"""What starting one region costs, in pixels of the deepest route."""
 FORBIDDEN = 1e9
 FRUGAL = 0.25
 """dB that effort 0 may lose on the router split: cheaper than that is not sensible."""
@@ -34,16 +34,25 @@ FRUGAL = 0.25
 
 @dataclass(frozen=True)
 class Costs:
-    """What a plan is charged for: the routes' times per LR pixel, relative to the dearest, and
+    """What a plan is charged for: the routes' times per LR pixel, relative to the deepest's, and
     the pixels of context that every region computes and throws away."""
 
     routes: tuple[float, ...]
     halo: int
+    reference: int | None = None
+    """The route that losses are counted from, where that isn't the dearest."""
 
-    @cached_property
-    def dearest(self) -> int:
-        """Index of the route that costs most: what a plain upscaler would run everywhere."""
-        return int(np.argmax(self.routes))
+    @classmethod
+    def of(cls, experts: Sequence[Sequence[float]], halo: int) -> Self:
+        """From the times of every route's experts. Losses count from the deepest expert's route:
+        a fused route may cost more and yet be no better, having only shallower ones."""
+        deepest = max(range(len(experts)), key=lambda r: (max(experts[r]), -sum(experts[r])))
+        return cls(tuple(map(sum, experts)), halo, deepest)
+
+    @property
+    def deepest(self) -> int:
+        """Index of the route that a plain upscaler would run everywhere."""
+        return int(np.argmax(self.routes)) if self.reference is None else self.reference
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Plan:
 
     @property
     def cost(self) -> float:
-        """Expected time over that of the dearest route on the whole image, halo included."""
+        """Expected time over that of the deepest route on the whole image, halo included."""
         area = self.grid.height * self.grid.width
         return float(self.pixels() @ np.array(self.costs.routes) / area)
 
@@ -81,17 +90,17 @@ class Plan:
 def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
     """What each route loses on each cell, (cells, routes), from the router's answer.
 
-    Errors become shares of the image's expected error under the dearest route, so that one λ
+    Errors become shares of the image's expected error under the deepest route, so that one λ
     trades the same dB for the same time on a dark and on a bright photograph. Probabilities pick
     the first class, in the recipe's order, whose cumulative probability reaches `effort`; dearer
-    routes are as good. Effort 1 is the dearest route everywhere.
+    routes are as good. Effort 1 is the deepest route everywhere.
     """
     if effort >= 1:
         losses = np.full(scores.shape, FORBIDDEN)
-        losses[:, costs.dearest] = 0
+        losses[:, costs.deepest] = 0
         return losses
     if output == "errors":
-        share: Array = scores / max(1e-12, float(scores[:, costs.dearest].sum()))
+        share: Array = scores / max(1e-12, float(scores[:, costs.deepest].sum()))
         return share
     reached = np.cumsum(scores, axis=1) >= effort
     reached[:, -1] = True
@@ -216,7 +225,8 @@ def _read(
 
 def costs_of(manifest: Manifest, halo: int) -> Costs:
     """The costs of a bundle's routes, in class order."""
-    return Costs(tuple(manifest.route_cost(label) for label in manifest.classes), halo)
+    routes = [manifest.routes[label].experts for label in manifest.classes]
+    return Costs.of([[manifest.expert(name).cost for name in names] for names in routes], halo)
 
 
 def calibrate(
@@ -233,7 +243,7 @@ def calibrate(
 
     `predictions` (n,r) or (n,c) and measured `errors` (n,r) of the cells, row by row, of the
     photographs `images` (n,) of LR sizes `shapes`. With expected errors: effort 0 is the λ that
-    loses `FRUGAL` dB against the dearest route, 1 is the dearest route everywhere, and between
+    loses `FRUGAL` dB against the deepest route, 1 is the deepest route everywhere, and between
     them effort is linear in cost. The default is the cheapest that loses at most `tolerance` dB.
     """
     photos = [images == index for index in range(len(shapes))]
@@ -248,7 +258,7 @@ def calibrate(
             plan = make_plan(wanted, grid, costs, price)
             true = np.maximum(errors[mine], 1e-12)  # an empty sky has no error at all
             got = true[np.arange(len(true)), plan.routes.ravel()].mean()
-            losses.append(10 * np.log10(got / true[:, costs.dearest].mean()))
+            losses.append(10 * np.log10(got / true[:, costs.deepest].mean()))
             spent.append(plan.cost)
         return float(np.mean(losses)), float(np.average(spent, weights=pixels))
 
@@ -263,10 +273,10 @@ def calibrate(
     first = int(np.argmax(lost <= FRUGAL))
     span = max(1e-9, 1 - spent[first])
     efforts = np.clip((spent[first:] - spent[first]) / span, 0, 1)
+    # Where time costs nothing the knob ends: there is no price between that and the deepest.
+    efforts[-1], lost[-1] = 1.0, 0.0
     kept = np.concatenate([[True], np.diff(efforts) > 1e-6])
     points = list(zip(efforts[kept].tolist(), prices[first:][kept].tolist(), strict=True))
-    if points[-1][0] < 1:
-        points.append((1.0, 0.0))
     good = efforts[kept & (lost[first:] <= tolerance)]
     default = float(good[0]) if len(good) else 1.0
     return Effort(default=default, prices=tuple(points))

@@ -288,4 +288,4 @@ def test_an_engine_opens_from_a_folder(folder):
 def test_halo_covers_a_wide_overlap(one_expert):
     image = halves()
     costs = one_expert.upscale(image, overlap=8).plan.costs
-    assert costs == Costs((0.01, 1.0), halo=2 + 4)
+    assert costs == Costs.of([[0.01], [1.0]], halo=2 + 4)

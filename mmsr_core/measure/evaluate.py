@@ -1,58 +1,44 @@
 """Quality against time: bicubic, every expert on the whole image, and the routed engine."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 
-from mmsr_core.errors import ImageError
-from mmsr_core.measure.metrics import psnr_y, ssim_y
+from mmsr_core.errors import BundleError, ImageError
+from mmsr_core.measure.columns import FIDELITY, Column, directions, measure
+from mmsr_core.measure.evaluation import Evaluation, Kind, Photograph, Row, means
 from mmsr_core.runtime import image
 from mmsr_core.runtime.engine import Engine, Result
 from mmsr_core.runtime.tiles import Floats
 
-BICUBIC = "bicubic"
+BICUBIC: Final = "bicubic"
+ROUTED: Final = "routed"
+_RESERVED = (ROUTED, "oracle")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way to upscale: mean Y-PSNR (dB) and Y-SSIM, total seconds and MACs of the folder."""
+class Answer:
+    """What one way made of an LR image, and what it spent; `result` when the engine routed."""
 
-    name: str
-    psnr_y: float
-    ssim_y: float
-    seconds: float
-    macs: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The rows of one folder, cheapest first, and the share of tiles that each class got."""
-
-    model: str
-    device: str
-    images: int
-    rows: tuple[Row, ...]
-    classes: dict[str, float]
-    stages: dict[str, float]
-    """Seconds of the routed engine by stage, over the folder."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Answer:
     pixels: Floats
     macs: float
     result: Result | None = None
 
 
-Method = Callable[[Floats], _Answer]
+@dataclass(frozen=True)
+class Method:
+    """One way to upscale; it fills a row."""
+
+    kind: Kind
+    upscale: Callable[[Floats], Answer]
+
+
+Watch = Callable[[Floats, Floats, Mapping[str, Answer]], None]
+"""watch(lr, hr, answers by row): told of every image, say to work out what was possible."""
 
 
 def evaluate(
@@ -61,21 +47,25 @@ def evaluate(
     efforts: Sequence[float] = (),
     repeats: int = 3,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    columns: Sequence[Column] = FIDELITY,
+    against: Sequence[Engine] = (),
+    watch: Watch = lambda lr, hr, answers: None,
 ) -> Evaluation:
     """Make LR from the HR images in `folder`, upscale it every way, and measure.
 
     Runs are interleaved: for every image each way runs in turn, `repeats` times, and its time is
     the median; so a machine that slows down slows all of them. Time covers an LR array in memory
-    to an upscaled array in memory. `efforts` adds a row `routed@E` each.
+    to an upscaled array in memory. `efforts` adds a row `routed@E` each; `against` adds a row
+    each, the deepest expert of another bundle on the whole image. BundleError when such a bundle
+    has another scale or is given twice, ImageError when an image is too small.
     """
-    methods = _methods(engine, efforts)
+    scale = engine.manifest.scale
+    methods = _methods(engine, efforts) | _plain(against, scale)
     files = image.find_images(folder)
-    quality: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    seconds = dict.fromkeys(methods, 0.0)
+    photographs = []
     macs = dict.fromkeys(methods, 0.0)
     cells = np.zeros(len(engine.manifest.classes))
     stages: dict[str, float] = {}
-    scale = engine.manifest.scale
     for number, path in enumerate(files):
         hr = image.read(path).rgb
         if min(hr.shape[:2]) < 4 * scale + 11:
@@ -83,62 +73,114 @@ def evaluate(
         hr, lr = image.degrade(hr, scale)
         if number == 0:
             for method in methods.values():
-                method(lr)  # first runs pay for memory and threads
-        times: dict[str, list[float]] = {name: [] for name in methods}
-        answers = {}
-        for _ in range(repeats):
-            for name, method in methods.items():
-                started = time.perf_counter()
-                answers[name] = method(lr)
-                times[name].append(time.perf_counter() - started)
+                method.upscale(lr)  # first runs pay for memory and threads
+        answers, seconds = _run(methods, lr, repeats)
+        rows = {
+            name: measure(columns, answer.pixels, hr, scale) | {"seconds": seconds[name]}
+            for name, answer in answers.items()
+        }
+        file = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+        photographs.append(Photograph(file, hr.shape[1], hr.shape[0], rows))
         for name, answer in answers.items():
-            pair = psnr_y(answer.pixels, hr, scale), ssim_y(answer.pixels, hr, scale)
-            quality[name].append(pair)
-            seconds[name] += float(np.median(times[name]))
             macs[name] += answer.macs
-        routed = answers["routed"].result
+        routed = answers[ROUTED].result
         assert routed is not None
         cells += np.bincount(routed.plan.routes.ravel(), minlength=len(cells))
         for stage, spent in routed.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + spent
+        watch(lr, hr, answers)
         progress("images", number + 1, len(files))
-    rows = []
-    for name in methods:
-        psnr, ssim = np.mean(quality[name], axis=0)
-        rows.append(Row(name, float(psnr), float(ssim), seconds[name], macs[name]))
-    manifest = engine.manifest
+    better = directions(columns)
+    values, measured = means(photographs, list(methods), list(better))
     return Evaluation(
-        model=f"{manifest.name}@{manifest.version}",
+        model=_title(engine),
         device=engine.device.name,
         images=len(files),
-        rows=tuple(rows),
-        classes=dict(zip(manifest.classes, (cells / cells.sum()).tolist(), strict=True)),
+        rows=tuple(
+            Row(
+                name=name,
+                kind=method.kind,
+                values=values[name],
+                seconds=sum(photo.rows[name]["seconds"] for photo in photographs),
+                macs=macs[name],
+            )
+            for name, method in methods.items()
+        ),
+        classes=dict(zip(engine.manifest.classes, (cells / cells.sum()).tolist(), strict=True)),
         stages=stages,
+        better=better,
+        measured=measured,
+        per_image=tuple(photographs),
+        deepest=expert_row(engine.manifest.deepest.name),
     )
 
 
+def expert_row(name: str) -> str:
+    """The row of an expert: its name, unless that is the name of another row."""
+    return f"expert:{name}" if name in _RESERVED else name
+
+
+def _run(
+    methods: Mapping[str, Method], lr: Floats, repeats: int
+) -> tuple[dict[str, Answer], dict[str, float]]:
+    """Every method's answer and its median seconds, the methods taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    answers = {}
+    for _ in range(repeats):
+        for name, method in methods.items():
+            started = time.perf_counter()
+            answers[name] = method.upscale(lr)
+            times[name].append(time.perf_counter() - started)
+    return answers, {name: float(np.median(spent)) for name, spent in times.items()}
+
+
 def _methods(engine: Engine, efforts: Sequence[float]) -> dict[str, Method]:
-    """Every row's way to upscale, cheapest expert first."""
+    """The bundle's own rows, cheapest expert first."""
     scale = engine.manifest.scale
 
-    def bicubic(lr: Floats) -> _Answer:
+    def bicubic(lr: Floats) -> Answer:
         height, width = lr.shape[0] * scale, lr.shape[1] * scale
-        return _Answer(image.resize(lr, height, width), 0.0)
-
-    def whole(name: str, macs: float) -> Method:
-        return lambda lr: _Answer(engine.run_expert(name, lr), macs * lr.shape[0] * lr.shape[1])
+        return Answer(image.resize(lr, height, width), 0.0)
 
     def routed(effort: float | None) -> Method:
-        def method(lr: Floats) -> _Answer:
+        def upscale(lr: Floats) -> Answer:
             result = engine.upscale(lr, effort)
-            return _Answer(result.pixels, result.macs, result)
+            return Answer(result.pixels, result.macs, result)
 
-        return method
+        return Method(ROUTED, upscale)
 
-    methods: dict[str, Method] = {BICUBIC: bicubic}
+    methods = {BICUBIC: Method(BICUBIC, bicubic)}
     for expert in sorted(engine.manifest.experts, key=lambda expert: expert.cost):
-        methods[expert.name] = whole(expert.name, expert.macs)  # a bicubic expert is its own row
-    methods["routed"] = routed(None)
+        # A bicubic expert is its own row.
+        methods[expert_row(expert.name)] = _whole(engine, expert.name, "expert")
+    methods[ROUTED] = routed(None)
     for effort in efforts:
-        methods[f"routed@{effort:g}"] = routed(effort)
+        methods[f"{ROUTED}@{effort:g}"] = routed(effort)
     return methods
+
+
+def _plain(engines: Sequence[Engine], scale: int) -> dict[str, Method]:
+    """Other bundles, each its deepest expert everywhere; no expert's name has an @."""
+    methods: dict[str, Method] = {}
+    for engine in engines:
+        title = _title(engine)
+        if engine.manifest.scale != scale:
+            raise BundleError(f"{title} upscales by {engine.manifest.scale}, not by {scale}")
+        if title in methods:
+            raise BundleError(f"{title} is there twice; give one of them another name or version")
+        methods[title] = _whole(engine, engine.manifest.deepest.name, "against")
+    return methods
+
+
+def _whole(engine: Engine, name: str, kind: Kind) -> Method:
+    """One expert on the whole image."""
+    macs = engine.manifest.expert(name).macs
+
+    def upscale(lr: Floats) -> Answer:
+        return Answer(engine.run_expert(name, lr), macs * lr.shape[0] * lr.shape[1])
+
+    return Method(kind, upscale)
+
+
+def _title(engine: Engine) -> str:
+    return f"{engine.manifest.name}@{engine.manifest.version}"

@@ -16,6 +16,8 @@ from mmsr_core.runtime.tiles import Floats
 
 _WINDOW = 11
 _SIGMA = 1.5
+_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Weights of the five scales of MS-SSIM, finest first (Wang et al. 2003)."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -42,14 +44,52 @@ def ssim_y(sr: Floats, hr: Floats, border: int) -> float:
     inside. ValueError when the shapes differ or fewer than 11×11 pixels are left.
     """
     a, b = _shaved(sr, hr, border, _WINDOW)
+    brightness, structure = _similarity(a, b)
+    return float(np.mean(brightness * structure))
+
+
+def ms_ssim_y(sr: Floats, hr: Floats, border: int) -> float:
+    """Multi-scale structural similarity of the luma (Wang et al. 2003), 0 to 1.
+
+    SSIM's contrast and structure at five scales, each the 2×2 mean of the one before; its
+    brightness at the coarsest alone. Windows lie inside, as in `ssim_y`; a scale whose mean is
+    negative counts as 0. nan when a side is shorter than 176 pixels, for no window fits into the
+    coarsest scale. ValueError when the shapes differ or the border leaves nothing.
+    """
+    a, b = _shaved(sr, hr, border, 1)
+    if min(a.shape) < _WINDOW << (len(_SCALES) - 1):
+        return math.nan
+    product = 1.0
+    for scale, weight in enumerate(_SCALES):
+        brightness, structure = _similarity(a, b)
+        coarsest = scale == len(_SCALES) - 1
+        value = float(np.mean(brightness * structure if coarsest else structure))
+        product *= max(value, 0.0) ** weight
+        a, b = _halved(a), _halved(b)
+    return product
+
+
+def perceptual_index(niqe: float, ma: float) -> float:
+    """½((10 − Ma) + NIQE), the perceptual index (PIRM 2018); lower is better."""
+    return ((10 - ma) + niqe) / 2
+
+
+def _similarity(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
+    """SSIM's two factors at every window: brightness, and contrast with structure."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_a, mean_b = _blur(a), _blur(b)
     var_a = _blur(a * a) - mean_a**2
     var_b = _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    spread = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    return float(np.mean(likeness / spread))
+    brightness = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return brightness, (2 * covariance + c2) / (var_a + var_b + c2)
+
+
+def _halved(plane: Doubles) -> Doubles:
+    """Means of 2×2 pixels; an odd last row or column is left out."""
+    height, width = (side // 2 for side in plane.shape)
+    cells = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    return np.asarray(cells.mean(axis=(1, 3)))
 
 
 def _blur(plane: Doubles) -> Doubles:

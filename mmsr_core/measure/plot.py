@@ -1,47 +1,58 @@
 """The picture of an evaluation: quality against time."""
 
+import math
 from pathlib import Path
 from typing import Any
 
-from mmsr_core.measure.evaluate import Evaluation
+from mmsr_core.measure.evaluation import Evaluation, title
+
+STYLES = {
+    "expert": ("o-", "#8a8a8a", "one expert, whole image"),
+    "routed": ("D-", "#c2410c", "routed, by effort"),
+    "against": ("s", "#1d4ed8", "another model's deepest expert, whole image"),
+    "computed": ("*", "#15803d", "computed"),
+}
+"""Marker and line, colour, and what the legend says, by kind of row."""
 
 
 def plot(evaluation: Evaluation, path: Path) -> None:
-    """Draw PSNR over seconds (logarithmic), one point per row; PNG, SVG or PDF by suffix."""
-    from matplotlib.figure import Figure
+    """Draw the first metric over seconds (logarithmic), one point per row.
 
+    PNG, SVG or PDF by suffix. A value that is infinite or missing is left out.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    key, better = next(iter(evaluation.better.items()))
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    experts = [row for row in evaluation.rows if not row.name.startswith("routed")]
-    routed = [row for row in evaluation.rows if row.name.startswith("routed")]
-    routed.sort(key=lambda row: row.seconds)
-    axes.plot(
-        [row.seconds for row in experts],
-        [row.psnr_y for row in experts],
-        "o-",
-        color="#8a8a8a",
-        label="one expert, whole image",
-    )
-    axes.plot(
-        [row.seconds for row in routed],
-        [row.psnr_y for row in routed],
-        "D-",
-        color="#c2410c",
-        label="routed, by effort",
-    )
-    place: dict[str, Any]
-    for row in experts:
-        place = {"xytext": (-4, 7), "ha": "right", "fontsize": 8}
-        axes.annotate(row.name, (row.seconds, row.psnr_y), textcoords="offset points", **place)
-    for row in routed:
-        place = {"xytext": (0, -7), "ha": "center", "va": "top", "rotation": 90, "fontsize": 8}
-        name = row.name.removeprefix("routed@").replace("routed", "default")
-        axes.annotate(name, (row.seconds, row.psnr_y), textcoords="offset points", **place)
+    for kind, (style, colour, label) in STYLES.items():
+        kinds = ("bicubic", "expert") if kind == "expert" else (kind,)
+        rows = [row for row in evaluation.rows if row.kind in kinds]
+        rows = [row for row in rows if math.isfinite(row.values.get(key, math.nan))]
+        if not rows:
+            continue
+        rows.sort(key=lambda row: row.seconds)
+        points = [(row.seconds, row.values[key]) for row in rows]
+        axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+        # Labels lie on the outer side of a rising or falling curve, each kind in its own place.
+        outer = -1 if better == "higher" else 1
+        place: dict[str, Any] = {"ha": "right" if outer < 0 else "left", "fontsize": 8}
+        place["xytext"] = (outer * 4, {"against": 19, "computed": 31}.get(kind, 7))
+        if kind == "routed":
+            place |= {"xytext": (0, -7), "ha": "center", "va": "top", "rotation": 90}
+        for row, point in zip(rows, points, strict=True):
+            name = row.name.removeprefix("routed@").replace("routed", "default")
+            name = name if kind == "routed" else row.name
+            axes.annotate(name, point, textcoords="offset points", **place)
     axes.set_xscale("log")
-    axes.margins(x=0.12, y=0.12)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.12, y=0.18)
     axes.set_xlabel(f"seconds for {evaluation.images} images ({evaluation.device})")
-    axes.set_ylabel("Y-PSNR, dB")
+    axes.set_ylabel(f"{title(key)}, {better} is better")
     axes.set_title(evaluation.model)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right" if better == "higher" else "upper right")
     figure.savefig(path, dpi=150)

@@ -7,7 +7,7 @@ everything else works. Nothing is global: whoever needs a catalog loads one.
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, Self, TypeVar
 
@@ -23,17 +23,19 @@ from mmsr_core.plugin.components import (
     Component,
     Extractor,
     Fuser,
+    Metric,
 )
 
-Kind = Literal["backbone", "extractor", "classifier", "fuser", "codec"]
+Kind = Literal["backbone", "extractor", "classifier", "fuser", "codec", "metric"]
 KINDS: dict[Kind, type[Component]] = {
     "backbone": Backbone,
     "extractor": Extractor,
     "classifier": Classifier,
     "fuser": Fuser,
     "codec": Codec,
+    "metric": Metric,
 }
-C = TypeVar("C", Backbone, Extractor, Classifier, Fuser, Codec)
+C = TypeVar("C", Backbone, Extractor, Classifier, Fuser, Codec, Metric)
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,21 @@ class Catalog:
 
     entries: tuple[Entry, ...]
     broken: tuple[Broken, ...] = ()
+    points: tuple[EntryPoint, ...] = field(default=(), repr=False, compare=False)
+    """What it was loaded from, if it was."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process loads the plugins itself: their functions don't all travel.
+        if self.points:
+            return type(self).load, (self.points,)
+        return type(self), (self.entries, self.broken)
 
     @classmethod
     def load(cls, points: Iterable[EntryPoint] | None = None) -> Self:
         """Load every entry point of the group `mmsr` (or the given ones)."""
         found: list[Entry] = []
         broken: list[Broken] = []
-        chosen = entry_points(group=hookspecs.GROUP) if points is None else points
+        chosen = tuple(entry_points(group=hookspecs.GROUP) if points is None else points)
         for point in sorted(chosen, key=lambda point: point.name):
             owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             try:
@@ -74,7 +84,7 @@ class Catalog:
             except (Exception, SystemExit) as error:  # whatever it raises, we go on
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 broken.append(Broken(point.name, owner, reason))
-        return cls(tuple(found), tuple(broken))
+        return cls(tuple(found), tuple(broken), chosen)
 
     def backbone(self, name: str) -> Backbone:
         """The backbone of that name; PluginError when none or several claim it."""
@@ -95,6 +105,10 @@ class Catalog:
     def codec(self, name: str) -> Codec:
         """The codec of that name; PluginError when none or several claim it."""
         return self._get("codec", Codec, name)
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name; PluginError when none or several claim it."""
+        return self._get("metric", Metric, name)
 
     def conflicts(self) -> list[str]:
         """One line for every name that two plugins claim."""

@@ -1,4 +1,4 @@
-"""What a plugin contributes: five frozen specs, each a name and the functions behind it.
+"""What a plugin contributes: six frozen specs, each a name and the functions behind it.
 
 A spec is declared without importing torch: `build`, `fit` and the rest import what they need
 when they are called. Axes: n tiles, k candidates, c classes, r routes, f features, s scale.
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
+Better = Literal["higher", "lower"]
 Output = Literal["probs", "errors"]
 Training = Literal["fixed", "pixel", "adversarial"]
+Game = Literal["standard", "relativistic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,21 @@ class Backbone:
     training: Training = "pixel"
     """fixed: nothing to learn; pixel: a pixel loss; adversarial: pixel loss, then a GAN phase."""
     discriminator: Callable[..., nn.Module] | None = None
+    """build(**options), every option with a default: a fresh adversary for the GAN phase, HR
+    patches (n,3,p,p) in [0,1], p ≥ 32 and n ≥ 2 → logits (n,1), high for a photograph. It stays
+    in train mode."""
+    game: Game = "standard"
+    """What the logits are of: "standard", is this patch a photograph (SRGAN); "relativistic", is
+    it more of a photograph than the other side's patches are on average (ESRGAN)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """Features of a tile, (n,3,t,t) → (n,f), as a torch module with their `names`."""
+    """Features of a tile, (n,3,t,t) → (n,f), as a torch module with their `names`.
+
+    The module may offer `maps(images) -> list[Tensor]` besides: images (n,3,h,w), about [0,1] →
+    feature maps (n,c,h',w'), differentiable. Then its weights can serve as a perceptual loss.
+    """
 
     name: str
     summary: str
@@ -111,7 +123,32 @@ class Codec:
     open: Callable[..., Any]
 
 
-Component = Backbone | Extractor | Classifier | Fuser | Codec
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measure of image quality, as `mmsr evaluate --metrics` names it."""
+
+    name: str
+    summary: str
+    better: Better
+    open: Callable[[], Callable[..., float]]
+    """open(): the measuring function, loaded and ready; PluginError with what to do when its
+    weights or its package are not there.
+
+    The function takes (sr, hr, border): float32 RGB (h,w,3) in [0,1] and the pixels to shave off
+    every side. It returns a float: nan when this image has no value, say because it is too small.
+    """
+    reference: bool = True
+    """False: the function looks at `sr` alone, and `hr` may be None."""
+    key: str = ""
+    """What its column is called in JSON and CSV.  [default: the name, with _ for -]"""
+
+    @property
+    def column(self) -> str:
+        """The name of its column."""
+        return self.key or self.name.replace("-", "_")
+
+
+Component = Backbone | Extractor | Classifier | Fuser | Codec | Metric
 
 
 @dataclass(frozen=True, kw_only=True)

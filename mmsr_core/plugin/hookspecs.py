@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from mmsr_core.plugin.components import Backbone, Classifier, Codec, Extractor, Fuser
+from mmsr_core.plugin.components import Backbone, Classifier, Codec, Extractor, Fuser, Metric
 
 GROUP = "mmsr"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -38,4 +38,10 @@ def register_fusers() -> Iterable[Fuser]:
 @hookspec
 def register_codecs() -> Iterable[Codec]:
     """Learned image codecs."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_metrics() -> Iterable[Metric]:
+    """Measures of image quality."""
     raise NotImplementedError

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from mmsr_core.errors import PluginError
-from mmsr_core.plugin.components import Backbone, Classifier, Extractor, Fuser, RouterData
+from mmsr_core.plugin.components import (
+    Backbone,
+    Classifier,
+    Extractor,
+    Fuser,
+    Game,
+    RouterData,
+)
+from mmsr_core.plugin.metric_check import check_metric as check_metric
 from mmsr_core.plugin.stages import apply
 
 if TYPE_CHECKING:
@@ -38,10 +46,11 @@ def check_backbone(
     Promised: (n,3,h,w) → (n,3,s·h,s·w) at every n, h and w, float32 in [0,1]; deterministic and
     batch-independent in eval mode; no output pixel depends on an input pixel further away than
     `radius(depth)` LR pixels (None: not checked); trainable weights unless `training` is
-    "fixed"; a discriminator when it is "adversarial". `options` go to `build`.
+    "fixed". When it is "adversarial", a discriminator, in train mode: HR patches (n,3,p,p), n ≥ 2
+    and p ≥ 32 → finite logits (n,1) with a gradient to every patch. `options` go to `build`.
     """
-    if backbone.training == "adversarial" and backbone.discriminator is None:
-        _fail(f"backbone {backbone.name}", "a discriminator to train against", "None")
+    if backbone.training == "adversarial":
+        _check_adversary(backbone)
     for s in backbone.scales if scale is None else (scale,):
         for d in backbone.depths[:2] if depth is None else (depth,):
             _check_network(backbone, s, d, options)
@@ -138,6 +147,35 @@ def _check_network(backbone: Backbone, scale: int, depth: int, options: dict[str
         radius = backbone.radius(depth)
         if radius is not None:
             _check_local(what, module, (3,), radius, scale)
+
+
+def _check_adversary(backbone: Backbone) -> None:
+    import torch
+
+    what = f"backbone {backbone.name}"
+    if backbone.discriminator is None:
+        _fail(what, "a discriminator to train against", "None")
+    if backbone.game not in get_args(Game):
+        _fail(what, f"a game, one of {', '.join(get_args(Game))}", repr(backbone.game))
+    what += "'s discriminator"
+    with _seeded():
+        module = backbone.discriminator().train()
+        for n, side in ((2, 32), (3, 45)):
+            patches = _tiles(n, side, side).requires_grad_()
+            logits = module(patches)
+            _check_shape(what, logits, (n, 1))
+            if not torch.isfinite(logits).all():
+                _fail(what, "finite logits", "inf or nan")
+            if not any(weight.requires_grad for weight in module.parameters()):
+                _fail(what, "trainable weights", "no trainable weights")
+            if not logits.requires_grad:
+                _fail(what, "a gradient to every patch", "logits cut off from them")
+            for patch, logit in enumerate(logits):
+                (gradient,) = torch.autograd.grad(
+                    logit.sum(), patches, retain_graph=True, allow_unused=True
+                )
+                if gradient is None or not gradient[patch].any():
+                    _fail(what, "a gradient to every patch", f"none to patch {patch} of {n}")
 
 
 def _answer(what: str, module: nn.Module, inputs: Tensor) -> Tensor:

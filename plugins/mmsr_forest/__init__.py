@@ -1,4 +1,4 @@
-"""Classifiers: random forests over features, and the 2019 paper's thresholds on TVAT."""
+"""Classifiers: random forests over features, and thresholds on TVAT or on the edge score."""
 
 from __future__ import annotations
 
@@ -35,9 +35,21 @@ def _tvat_threshold(
     thresholds: Sequence[float] = (2.0, 4.0),
     calibrate: Literal["given", "quantile"] = "given",
 ) -> tuple[nn.Module]:
-    from mmsr_forest.threshold import fit_thresholds
+    from mmsr_forest.threshold import fit_bands
 
-    return fit_thresholds(data, thresholds, calibrate)
+    return fit_bands(data, "tvat", thresholds, calibrate)
+
+
+def _edge_threshold(
+    data: RouterData,
+    *,
+    seed: int,
+    thresholds: Sequence[float] = (),
+    calibrate: Literal["given", "quantile"] = "quantile",
+) -> tuple[nn.Module]:
+    from mmsr_forest.threshold import fit_bands
+
+    return fit_bands(data, "edge_score", thresholds, calibrate)
 
 
 @hookimpl
@@ -59,4 +71,10 @@ def register_classifiers() -> Iterable[Classifier]:
         summary="bands of the feature tvat, given or calibrated as quantiles",
         output="probs",
         fit=_tvat_threshold,
+    )
+    yield Classifier(
+        name="edge-threshold",
+        summary="bands of the feature edge_score, given or calibrated as quantiles",
+        output="probs",
+        fit=_edge_threshold,
     )

@@ -1,4 +1,4 @@
-"""Classes as bands of TVAT (M19.2)."""
+"""Classes as bands of one feature: rules that nobody has to train (M19.2)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from mmsr_core.errors import PluginError
 from mmsr_core.plugin.components import RouterData
-
-FEATURE = "tvat"
 
 
 class Bands(nn.Module):
@@ -33,21 +31,21 @@ class Bands(nn.Module):
         return (band == self.bands).float()
 
 
-def fit_thresholds(
-    data: RouterData, thresholds: Sequence[float], calibrate: str
+def fit_bands(
+    data: RouterData, feature: str, thresholds: Sequence[float], calibrate: str
 ) -> tuple[nn.Module]:
-    """Bands in class order, at `thresholds`, or with "quantile" at those that give every class
-    its share of the labels.
+    """Bands of `feature` in class order, at `thresholds`, or with "quantile" at those that give
+    every class its share of the labels.
 
-    Raises PluginError without the feature `tvat`, for thresholds that don't rise or aren't one
-    fewer than the classes, and for another way to calibrate.
+    Raises PluginError without the feature, for thresholds that don't rise or aren't one fewer
+    than the classes, and for another way to calibrate.
     """
-    if FEATURE not in data.names:
+    if feature not in data.names:
         raise PluginError(
-            f'tvat-threshold needs the feature "{FEATURE}"; there are {", ".join(data.names)}; '
+            f'bands need the feature "{feature}"; there are {", ".join(data.names)}; '
             "add it to the extractor's option features"
         )
-    column = data.names.index(FEATURE)
+    column = data.names.index(feature)
     if calibrate == "quantile":
         shares = np.bincount(data.labels, minlength=len(data.classes)) / len(data.labels)
         thresholds = np.quantile(data.features[:, column], np.cumsum(shares)[:-1].clip(0, 1))
@@ -55,9 +53,9 @@ def fit_thresholds(
         raise PluginError(f'no calibration "{calibrate}"; there are given and quantile')
     if len(thresholds) != len(data.classes) - 1:
         raise PluginError(
-            f"{len(data.classes)} classes need {len(data.classes) - 1} TVAT thresholds, "
+            f"{len(data.classes)} classes need {len(data.classes) - 1} thresholds of {feature}, "
             f"not {len(thresholds)}"
         )
     if any(low > high for low, high in pairwise(thresholds)):
-        raise PluginError(f"TVAT thresholds have to rise, not {list(thresholds)}")
+        raise PluginError(f"thresholds of {feature} have to rise, not {list(thresholds)}")
     return (Bands(column, [float(value) for value in thresholds]).eval(),)

@@ -38,7 +38,14 @@ def test_the_json_has_the_promised_keys(evaluate, tmp_path):
     found = json.loads((tmp_path / "scores.json").read_text())
     assert found.keys() >= {"model", "device", "images", "rows", "classes"}
     assert (found["model"], found["device"], found["images"]) == ("tiny-x2@1.0.0", "cpu", 1)
-    assert [row["name"] for row in found["rows"]] == ["bicubic", "cheap", "dear", "routed"]
+    assert [row["name"] for row in found["rows"]] == [
+        "bicubic",
+        "cheap",
+        "dear",
+        "routed",
+        "oracle",
+    ]
+    assert found["oracle"].keys() >= {"kept", "cost", "lost"}
     for row in found["rows"]:
         assert row.keys() == {"name", "psnr_y", "ssim_y", "seconds", "macs"}
     assert sum(found["classes"].values()) == pytest.approx(1)
@@ -46,10 +53,17 @@ def test_the_json_has_the_promised_keys(evaluate, tmp_path):
 
 def test_the_table_has_a_line_for_every_row(evaluate):
     lines = evaluate("--effort", "0.5").stdout.splitlines()
-    names = [line.split()[0] for line in lines[2:-1]]
+    names = [line.split()[0] for line in lines[2:-2]]
     assert lines[0] == "tiny-x2@1.0.0 on cpu, 1 images"
-    assert names == ["bicubic", "cheap", "dear", "routed", "routed@0.5"]
-    assert lines[-1].startswith("tiles: SIMPLE ")
+    assert names == ["bicubic", "cheap", "dear", "routed", "routed@0.5", "oracle"]
+    assert lines[-2].startswith("tiles: SIMPLE ")
+
+
+def test_the_last_line_says_how_the_router_compares_with_the_oracle(evaluate, tmp_path):
+    line = evaluate("--json", tmp_path / "scores.json").stdout.splitlines()[-1]
+    kept = json.loads((tmp_path / "scores.json").read_text())["oracle"]["kept"]
+    assert line.startswith(f"the router keeps {kept:.0%} of the oracle's saving: it costs ")
+    assert line.endswith("(computed, not run)")
 
 
 def test_times_are_shares_of_the_deepest_expert(evaluate):

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmsr_core.errors import PluginError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.testing import (
     check_backbone,
     check_classifier,
     check_extractor,
     check_fuser,
+    check_metric,
 )
 from mmsr_onnx.assemble import IMAGE, UPSCALED
 from mmsr_onnx.graphs import from_torch, to_bytes
@@ -59,6 +61,15 @@ def test_every_installed_classifier_keeps_its_contract(component):
 @every("fuser")
 def test_every_installed_fuser_keeps_its_contract(component):
     check_fuser(component)
+
+
+@every("metric")
+def test_every_installed_metric_that_opens_keeps_its_contract(component):
+    try:
+        component.open()
+    except PluginError as error:  # its weights or its package are not on this machine
+        pytest.skip(str(error))
+    check_metric(component)
 
 
 def compare(module, axes, *shapes):

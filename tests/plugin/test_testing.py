@@ -77,6 +77,49 @@ def test_a_backbone_that_breaks_a_promise_is_told_which(broken, promised):
     assert "odd" in str(caught.value)
 
 
+class Critic(nn.Module):
+    """Logits that a function makes of one idle weight and the patches."""
+
+    def __init__(self, function, trainable=True):
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.zeros(1), requires_grad=trainable)
+
+    def forward(self, patches):
+        return self.function(patches) + self.weight
+
+
+def mean_of(patches):
+    return patches.mean((1, 2, 3))[:, None]
+
+
+def adversarial(function=mean_of, **changes):
+    facts = {"training": "adversarial", "discriminator": lambda: Critic(function)}
+    return backbone(**facts | changes)
+
+
+def test_a_sound_adversary_passes():
+    check_backbone(adversarial())
+
+
+@pytest.mark.parametrize(
+    ("broken", "promised"),
+    [
+        (adversarial(lambda x: x.mean((1, 2, 3))), r"shape \(2, 1\)"),
+        (adversarial(lambda x: mean_of(x) * torch.nan), "finite logits"),
+        (adversarial(lambda x: mean_of(x.detach())), "a gradient to every patch"),
+        (adversarial(lambda x: mean_of(x[:1]).expand(len(x), 1)), "to patch 1 of 2"),
+        (adversarial(discriminator=lambda: Critic(mean_of, False)), "trainable weights"),
+        (adversarial(game="relative"), "a game, one of standard, relativistic"),
+    ],
+)
+def test_an_adversary_that_breaks_a_promise_is_told_which(broken, promised):
+    with pytest.raises(PluginError, match=promised) as caught:
+        check_backbone(broken)
+    assert "\n" not in str(caught.value)
+    assert "odd" in str(caught.value)
+
+
 def test_batch_statistics_in_eval_mode_are_caught():
     class Normalised(nn.Sequential):
         def train(self, mode=True):

@@ -121,7 +121,7 @@ def test_quantiles_give_every_class_its_share_of_the_labels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"thresholds": [1.0]}, "3 classes need 2 TVAT thresholds, not 1"),
+        ({"thresholds": [1.0]}, "3 classes need 2 thresholds of tvat, not 1"),
         ({"thresholds": [4.0, 2.0]}, "have to rise"),
         ({"calibrate": "median"}, 'no calibration "median"; there are given and quantile'),
     ],
@@ -134,5 +134,15 @@ def test_thresholds_that_make_no_bands_are_refused(options, message):
 def test_thresholds_without_the_feature_say_what_to_add():
     data = make_data()
     without = RouterData(**{**vars(data), "names": ("noise", "contrast")})
-    with pytest.raises(PluginError, match='needs the feature "tvat"; there are noise, contrast'):
+    with pytest.raises(PluginError, match='need the feature "tvat"; there are noise, contrast'):
         fit("tvat-threshold", without)
+
+
+def test_the_edge_threshold_has_bands_of_the_edge_score():
+    labels = np.repeat([0, 1, 2], [60, 150, 90])
+    data = RouterData(**{**vars(make_data(labels)), "names": ("edge_score", "tvat")})
+    probs = apply(fit("edge-threshold", data), data.features)
+    np.testing.assert_allclose(probs.sum(0), [60, 150, 90], atol=1)
+    assert data.features[probs[:, 0] == 1, 0].max() < data.features[probs[:, 2] == 1, 0].min()
+    stages = fit("edge-threshold", data, thresholds=[0.25, 0.75], calibrate="given")
+    np.testing.assert_array_equal(apply(stages, data.features)[:, 2], data.features[:, 0] >= 0.75)

@@ -158,3 +158,7 @@ def test_an_option_that_makes_no_sense_is_refused_with_one_line(options, message
     with pytest.raises(PluginError, match=message) as caught:
         build(**options)
     assert "\n" not in str(caught.value)
+
+
+def test_all_stands_for_every_feature():
+    assert build(features="all").names == FEATURES

@@ -1,5 +1,6 @@
 """Fixtures that several parts of the tests share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,12 @@ import pytest
 from hypothesis import settings
 
 from mmsr_core.runtime.bundle import Bundle, Manifest, digest, write_bundle
+
+
+def pytest_configure() -> None:
+    """Give torch one thread, here and in what tests start: on images this small more cost time."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 GRAPHS = {"router.onnx": b"router", "experts/small.onnx": b"small", "experts/large.onnx": b"large"}
 """Bytes that pass for graphs wherever nobody runs them."""

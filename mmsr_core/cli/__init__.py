@@ -9,7 +9,11 @@ from mmsr_core.errors import MmsrError, no_such
 COMMANDS = {
     "upscale": "Enlarge images: files or a folder in, files or a folder out.",
     "evaluate": "Measure quality, time and cost of a model on HR photographs.",
+    "prepare": "Cut photographs into tiles and prune the flat ones.",
+    "niqe": "Score images by NIQE, which needs no reference.",
     "train": "Train experts and their router from a recipe.",
+    "study": "Compare routers on a finished run.",
+    "report": "Write the tables of what runs and evaluations measured.",
     "export": "Turn a training run into a bundle that deploys.",
     "models": "List, show, add, remove and verify models.",
     "plugins": "List the installed components and who brings them.",

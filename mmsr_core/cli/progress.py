@@ -17,7 +17,15 @@ class Stages:
         self._started = 0.0
 
     def report(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` is reached; text before the first colon names the stage."""
+        """Show that `done` of `total` is reached; text before the first colon names the stage.
+
+        A total of 0 makes it a remark, a line of its own.
+        """
+        if not total:
+            self._close()
+            self._stage = ""
+            click.echo(what, err=True)
+            return
         stage = what.partition(":")[0]
         if stage != self._stage:
             self._close()
@@ -28,6 +36,7 @@ class Stages:
         if self._bar is not None:
             self._bar.label = what
             self._bar.update(done - self._bar.pos)
+            self._bar.render_progress()  # with its new label, however little was done
         elif done >= total:
             seconds = time.monotonic() - self._started
             click.echo(f"{what}: {total} done in {seconds:.0f} s", err=True)

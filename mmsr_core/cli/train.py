@@ -1,5 +1,6 @@
 """mmsr train: a recipe and photographs in, a run out."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 Examples:
   mmsr train recipes/compact-x4.toml --images photos --out runs/x4
   mmsr train recipes/compact-x4.toml --images photos --out runs/x4 --resume
+  mmsr train recipes/compact-x4.toml --images /shared/photos --out /shared/x4 --ray 10.0.0.1:6379
 """
 )
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -20,7 +22,18 @@ Examples:
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory of the run.")
 @click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
-def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Train each expert on a node of the Ray cluster at ADDRESS, of $RAY_ADDRESS, or of this "
+    "machine; the nodes share --images and --out.",
+)
+def command(
+    recipe: Path, images: Path | None, out: Path, resume: bool, address: str | None
+) -> None:
     """Train the experts and the router that RECIPE asks for.
 
     The experts learn on one part of the photographs, the router on errors measured on a second,
@@ -35,9 +48,17 @@ def command(recipe: Path, images: Path | None, out: Path, resume: bool) -> None:
     catalog = Catalog.load()
     asked.check(catalog)
     with needs("train", "mmsr train"):
-        from mmsr_core.train.stages import train
-    with Stages() as stages:
-        run = train(asked, images or recipe.parent, out, catalog, stages.report, resume)
+        from mmsr_core.train.stages import Elsewhere, train
+    elsewhere: Elsewhere | None = None
+    with ExitStack() as stack:
+        if address is not None:
+            with needs("ray", "mmsr train --ray"):
+                from mmsr_core.train.cluster import connected, train_on_nodes
+            stack.enter_context(connected(address))
+            elsewhere = train_on_nodes
+        stages = stack.enter_context(Stages())
+        images = images or recipe.parent
+        run = train(asked, images, out, catalog, stages.report, resume, elsewhere)
     for label, psnr in run.scores()["psnr_y"].items():
         click.echo(f"{label:12} {psnr:6.2f} dB on the test split")
     click.echo(f"next: mmsr export {out} --onnx --out BUNDLE")

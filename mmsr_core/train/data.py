@@ -1,6 +1,6 @@
-"""Photographs in memory, as LR/HR pairs, split by photograph and cut into random patches."""
+"""Photographs in memory, as LR/HR pairs, split by photograph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +17,10 @@ from mmsr_core.runtime import image
 from mmsr_core.train.recipe import Recipe
 
 SplitName = Literal["experts", "router", "test"]
+SPLITS: tuple[SplitName, ...] = ("experts", "router", "test")
 Bytes = npt.NDArray[np.uint8]
 Report = Callable[[str, int, int], None]
-"""report(what, done, total): how training tells of its progress."""
+"""report(what, done, total): how training tells of its progress; a total of 0 is a remark."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,20 @@ def find_photos(recipe: Recipe, root: Path) -> dict[SplitName, list[Photo]]:
     return splits
 
 
-def load_photos(recipe: Recipe, root: Path, report: Report) -> Photos:
-    """Read, shrink and degrade every photograph: LR is the antialiased bicubic of HR, 8 bits."""
-    splits = find_photos(recipe, root)
-    total = sum(len(found) for found in splits.values())
-    loaded: dict[SplitName, tuple[Pair, ...]] = {}
+def load_photos(
+    recipe: Recipe, root: Path, report: Report, splits: Collection[SplitName] = SPLITS
+) -> Photos:
+    """Read, shrink and degrade the photographs of some splits; the others stay empty.
+
+    LR is the antialiased bicubic of HR, 8 bits.
+    """
+    found_all = find_photos(recipe, root)
+    wanted = {name: found for name, found in found_all.items() if name in splits}
+    total = sum(len(found) for found in wanted.values())
+    loaded: dict[SplitName, tuple[Pair, ...]] = dict.fromkeys(SPLITS, ())
     done = 0
     with ThreadPoolExecutor() as pool:
-        for name, found in splits.items():
+        for name, found in wanted.items():
             pairs = []
             for pair in pool.map(partial(load_pair, scale=recipe.scale), found):
                 done += 1
@@ -116,31 +123,6 @@ def load_pair(photo: Photo, scale: int) -> Pair:
     return Pair(image.quantize(lr), image.quantize(hr), photo.number)
 
 
-def sample(
-    pairs: Sequence[Pair], patch: int, batch: int, scale: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Random LR patches (n,3,p,p) and their HR (n,3,s·p,s·p), each flipped and turned at random.
-
-    A photograph is drawn in proportion to its area. Values in [0,1].
-    """
-    area = np.array([pair.lr.shape[0] * pair.lr.shape[1] for pair in pairs], dtype=np.float64)
-    lrs, hrs = [], []
-    for index in rng.choice(len(pairs), size=batch, p=area / area.sum()):
-        pair = pairs[index]
-        y = int(rng.integers(pair.lr.shape[0] - patch + 1))
-        x = int(rng.integers(pair.lr.shape[1] - patch + 1))
-        symmetry = int(rng.integers(8))
-        lrs.append(_turn(pair.lr[y : y + patch, x : x + patch], symmetry))
-        y, x, side = y * scale, x * scale, patch * scale
-        hrs.append(_turn(pair.hr[y : y + side, x : x + side], symmetry))
-    return to_tensor(np.stack(lrs)), to_tensor(np.stack(hrs))
-
-
 def to_tensor(array: Bytes) -> Tensor:
     """(n,h,w,3) bytes → (n,3,h,w) float32 in [0,1]."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).float().div_(255)
-
-
-def _turn(array: Bytes, symmetry: int) -> Bytes:
-    turned = np.rot90(array, symmetry % 4)
-    return turned[::-1] if symmetry >= 4 else turned

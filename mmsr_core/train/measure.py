@@ -1,12 +1,14 @@
 """Measuring every route on every cell of photographs that no expert trained on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from mmsr_core.measure.oracle import cell_sums
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.data import Pair, to_tensor
@@ -37,11 +39,32 @@ def measure_routes(
     The error is the mean squared error of luma in [0,1]² units, over the part of the cell that
     lies inside the photograph.
     """
+    found = measure_cells(
+        pairs, experts, fusers, routes, extractor, (cell,), epsilon, report, shifted=True
+    )
+    return found[cell]
+
+
+def measure_cells(
+    pairs: Sequence[Pair],
+    experts: Mapping[str, nn.Module],
+    fusers: Mapping[str, nn.Module],
+    routes: Routes,
+    extractor: nn.Module,
+    cells: Sequence[int],
+    epsilon: float,
+    report: Callable[[int, int], None],
+    *,
+    shifted: bool,
+) -> dict[int, RouterData]:
+    """`measure_routes` for several sizes of cells, the experts running once; size → data.
+
+    Without `shifted` a photograph counts once, cut as the engine cuts it.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     costs = route_costs(experts, routes)
     scale = pairs[0].hr.shape[0] // pairs[0].lr.shape[0]
-    features, errors, images, photos = [], [], [], []
-    shapes: list[tuple[int, int]] = []
+    found: dict[int, list[_Cut]] = {cell: [] for cell in cells}
     for number, pair in enumerate(pairs):
         lr, hr = to_tensor(pair.lr[None]), to_tensor(pair.hr[None])
         with torch.inference_mode():
@@ -49,31 +72,54 @@ def measure_routes(
                 name: module.to(device)(lr.to(device)).cpu() for name, module in experts.items()
             }
             routed = [_answer(route, answers, fusers) for route in routes.values()]
-            for top, left in _shifts(pair.lr.shape[0], pair.lr.shape[1], cell):
-                grid = Grid(pair.lr.shape[0] - top, pair.lr.shape[1] - left, cell)
-                truth = hr[..., top * scale :, left * scale :]
-                columns = [
-                    cell_errors(answer[..., top * scale :, left * scale :], truth, grid)
-                    for answer in routed
-                ]
-                cells = torch.from_numpy(grid.cells(lr[0, :, top:, left:].numpy()))
-                features.append(extractor(cells).numpy().astype(np.float32))
-                errors.append(np.stack(columns, axis=1))
-                images.append(np.full(len(features[-1]), len(shapes)))
-                shapes.append((grid.height, grid.width))
-                photos.append(pair.photo)
+            for cell, cuts in found.items():
+                starts = _shifts(pair.lr.shape[0], pair.lr.shape[1], cell) if shifted else [(0, 0)]
+                for top, left in starts:
+                    grid = Grid(pair.lr.shape[0] - top, pair.lr.shape[1] - left, cell)
+                    truth = hr[..., top * scale :, left * scale :]
+                    columns = [
+                        cell_errors(answer[..., top * scale :, left * scale :], truth, grid)
+                        for answer in routed
+                    ]
+                    tiles = torch.from_numpy(grid.cells(lr[0, :, top:, left:].numpy()))
+                    features = extractor(tiles).numpy().astype(np.float32)
+                    cuts.append(_Cut(grid, pair.photo, features, np.stack(columns, axis=1)))
         report(number + 1, len(pairs))
-    measured = np.concatenate(errors)
+    names = tuple(extractor.names)  # type: ignore[arg-type]
+    return {
+        cell: _router_data(cuts, names, costs, epsilon, tuple(routes))
+        for cell, cuts in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One photograph cut one way: features (n,f) and errors (n,r) of its cells, row by row."""
+
+    grid: Grid
+    photo: int
+    features: npt.NDArray[np.float32]
+    errors: npt.NDArray[np.float64]
+
+
+def _router_data(
+    cuts: Sequence[_Cut],
+    names: tuple[str, ...],
+    costs: npt.NDArray[np.float64],
+    epsilon: float,
+    classes: tuple[str, ...],
+) -> RouterData:
+    errors = np.concatenate([cut.errors for cut in cuts])
     return RouterData(
-        features=np.concatenate(features),
-        names=tuple(extractor.names),  # type: ignore[arg-type]
-        errors=measured,
-        labels=cheapest_within(measured, costs, epsilon),
+        features=np.concatenate([cut.features for cut in cuts]),
+        names=names,
+        errors=errors,
+        labels=cheapest_within(errors, costs, epsilon),
         costs=costs,
-        images=np.concatenate(images),
-        shapes=np.array(shapes),
-        photos=np.array(photos),
-        classes=tuple(routes),
+        images=np.repeat(np.arange(len(cuts)), [len(cut.errors) for cut in cuts]),
+        shapes=np.array([(cut.grid.height, cut.grid.width) for cut in cuts]),
+        photos=np.array([cut.photo for cut in cuts]),
+        classes=classes,
     )
 
 
@@ -91,9 +137,7 @@ def cell_errors(answer: Tensor, truth: Tensor, grid: Grid) -> npt.NDArray[np.flo
     difference = ((answer - truth)[0] * weights).sum(0).double().square().numpy()
     height, width = difference.shape
     step = grid.cell * height // grid.height
-    rows = np.add.reduceat(difference, np.arange(0, height, step), axis=0)
-    sums = np.add.reduceat(rows, np.arange(0, width, step), axis=1).ravel()
-    means: npt.NDArray[np.float64] = sums / cell_areas(height, width, step)
+    means: npt.NDArray[np.float64] = cell_sums(difference, step) / cell_areas(height, width, step)
     return means
 
 

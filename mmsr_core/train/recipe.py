@@ -6,22 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mmsr_core.errors import PluginError, RecipeError, no_such
 from mmsr_core.plugin.catalog import Catalog, check_options
 from mmsr_core.plugin.components import Choice
 from mmsr_core.runtime import bundle
 from mmsr_core.runtime.bundle import ClassName, Name, Positive, Share
+from mmsr_core.train.settings import Adversarial, Bands, Count, Fit
+from mmsr_core.train.strict import Strict, problem
 
-Count = Annotated[int, Field(ge=1)]
+ADVERSARY = 32
+"""Side of the smallest HR patch that a discriminator has to take."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Source(_Strict):
+class Source(Strict):
     """A folder of HR photographs, walked recursively, and whose they are."""
 
     folder: str
@@ -30,9 +29,12 @@ class Source(_Strict):
     """Each photograph is taken once per factor, reduced by it (JPEG grain goes with it)."""
     source: str = "not stated"
     licence: str = "not stated"
+    store: str | None = None
+    """Tiles that `mmsr prepare` made of this folder, relative to --images: the experts learn from
+    them; the router and the test need whole photographs, and take them from `folder`."""
 
 
-class Split(_Strict):
+class Split(Strict):
     """Shares of the photographs; no photograph is in two splits."""
 
     experts: Share = 0.7
@@ -48,36 +50,25 @@ class Split(_Strict):
         return self
 
 
-class Fit(_Strict):
-    """How a backbone is trained: L1, Adam, cosine to zero after a short warm-up, EMA weights."""
-
-    steps: Annotated[int, Field(ge=0)] = 10_000
-    batch: Count = 16
-    patch: Annotated[int, Field(ge=8)] = 48
-    """Side of the LR patches, in pixels."""
-    rate: Positive = 1e-3
-    warmup: Annotated[int, Field(ge=0)] = 200
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """As Lightning Fabric names it."""
-    save_every: Count = 500
-
-
-class Expert(_Strict):
+class Expert(Strict):
     """A backbone at one depth; `training` overrides the recipe's."""
 
     name: Name
     backbone: str
     depth: Annotated[int, Field(ge=0)] = 0
-    options: dict[str, Any] = {}
-    training: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    discriminator: dict[str, Any] = Field(default_factory=dict)
+    """Options of an adversarial backbone's discriminator."""
+    tiles: Literal["class", "all"] | None = None
+    """With bands: the tiles of the classes that it answers for (the default), or all of them."""
 
 
-class Component(_Strict):
+class Component(Strict):
     """A component by name, with the options it is built with."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def choice(self) -> Choice:
@@ -85,12 +76,12 @@ class Component(_Strict):
         return Choice(name=self.name, options=self.options)
 
 
-class Route(_Strict):
+class Route(Strict):
     """The experts that answer for a class, and the fuser that joins two or more."""
 
     experts: Annotated[tuple[str, ...], Field(min_length=1)]
     fuser: str | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +89,7 @@ class Route(_Strict):
         return {"experts": (value,)} if isinstance(value, str) else value
 
 
-class Router(_Strict):
+class Router(Strict):
     """What scores cells, and how its labels are measured."""
 
     extractor: Component = Component(name="texture")
@@ -119,7 +110,7 @@ class Tiles(bundle.Tiles):
     seam: Annotated[int, Field(ge=0, le=64)] = 2
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """One bundle: its data, its experts in order of cost, its router and its routes."""
 
     name: Name
@@ -130,6 +121,7 @@ class Recipe(_Strict):
     split: Split = Split()
     tiles: Tiles = Tiles()
     training: Fit = Fit()
+    bands: Bands | None = None
     experts: Annotated[tuple[Expert, ...], Field(min_length=1)]
     router: Router = Router()
     routes: Annotated[dict[ClassName, Route], Field(min_length=1)]
@@ -151,11 +143,38 @@ class Recipe(_Strict):
                 raise ValueError(f"routes.{label}: options are for a fuser, and it has none")
             if route.fuser and route.options != fusers.setdefault(route.fuser, route.options):
                 raise ValueError(f"routes.{label}: {route.fuser} has other options elsewhere")
+        if self.stored and not all(source.store for source in self.data):
+            raise ValueError("data: either every folder has a store, or none")
+        if self.bands is not None:
+            self._check_bands(self.bands)
         return self
+
+    @property
+    def stored(self) -> bool:
+        """Whether the experts learn from stores of tiles."""
+        return any(source.store is not None for source in self.data)
+
+    def _check_bands(self, bands: Bands) -> None:
+        if not self.stored:
+            raise ValueError("bands: class-wise training needs a store; make one by mmsr prepare")
+        if len(bands.cuts) != len(self.routes) - 1:
+            raise ValueError(
+                f"bands: {len(self.routes)} classes need {len(self.routes) - 1} cuts between "
+                f"them, not {len(bands.cuts)}"
+            )
+        for expert in self.experts:
+            if expert.tiles == "class" and not self.classes_of(expert):
+                raise ValueError(f'{expert.name} answers for no class; give it tiles = "all"')
 
     def fit_of(self, expert: Expert) -> Fit:
         """The training settings of one expert."""
-        return Fit.model_validate(self.training.model_dump() | expert.training)
+        return self.training.overridden(expert.training)
+
+    def classes_of(self, expert: Expert) -> tuple[str, ...]:
+        """The classes whose tiles an expert learns from; none means all tiles."""
+        if self.bands is None or expert.tiles == "all":
+            return ()
+        return tuple(label for label, route in self.routes.items() if expert.name in route.experts)
 
     def check(self, catalog: Catalog) -> None:
         """Raise MmsrError unless every component is installed and takes its options."""
@@ -176,11 +195,6 @@ class Recipe(_Strict):
 
     def _check_expert(self, expert: Expert, catalog: Catalog) -> None:
         backbone = catalog.backbone(expert.backbone)
-        if backbone.training == "adversarial":
-            raise RecipeError(
-                f"{backbone.name} trains adversarially, which this mmsr can't do yet; choose a "
-                "backbone that trains on a pixel loss"
-            )
         if self.scale not in backbone.scales:
             raise RecipeError(
                 f"{backbone.name} has no scale {self.scale}; "
@@ -193,6 +207,20 @@ class Recipe(_Strict):
             )
         choice = Choice(name=expert.backbone, options=expert.options)
         check_options(choice, backbone.build, {"depth": 0, "scale": 0})
+        if backbone.discriminator is not None:
+            choice = Choice(name=f"{expert.backbone}'s discriminator", options=expert.discriminator)
+            check_options(choice, backbone.discriminator)
+        elif expert.discriminator:
+            raise RecipeError(f"{expert.backbone} has no discriminator; it trains on a pixel loss")
+        settings = self.fit_of(expert)
+        if not self.stored and (settings.epochs or settings.adversarial.epochs):
+            raise RecipeError("epochs need a store of tiles to count; give steps, or a store")
+        side = settings.patch * self.scale
+        if backbone.training == "adversarial" and side < ADVERSARY:
+            raise RecipeError(
+                f"training.patch {settings.patch} makes HR patches of {side} pixels; a "
+                f"discriminator needs {ADVERSARY}"
+            )
 
 
 def parse(data: dict[str, Any], origin: str) -> Recipe:
@@ -200,13 +228,13 @@ def parse(data: dict[str, Any], origin: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {_problem(error)}") from None
+        raise RecipeError(f"{origin}: {problem(error, Recipe, TABLES)}") from None
     for index, expert in enumerate(recipe.experts):
         try:
             recipe.fit_of(expert)
         except ValidationError as error:
             where = ("experts", index, "training")
-            raise RecipeError(f"{origin}: {_problem(error, where)}") from None
+            raise RecipeError(f"{origin}: {problem(error, Recipe, TABLES, where)}") from None
     return recipe
 
 
@@ -231,32 +259,17 @@ def _located(where: str) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from None
 
 
-def _problem(error: ValidationError, within: tuple[str | int, ...] = ()) -> str:
-    errors = error.errors(include_url=False)
-    # A misspelt key may also be a missing one: the misspelling says more.
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    parts = [*within, *first["loc"]]
-    where = ".".join(map(str, parts))
-    if first["type"] == "extra_forbidden":
-        *parents, key = parts
-        table = ".".join(map(str, parents)) or "recipe"
-        return no_such("key", str(key), _keys_at(parents), f"[{table}] takes")
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _keys_at(parents: list[str | int]) -> list[str]:
-    """The keys of the table that lies at `parents`; list indices and class names lie between."""
-    tables: dict[str | int, type[BaseModel]] = {
-        "data": Source,
-        "split": Split,
-        "tiles": Tiles,
-        "training": Fit,
-        "experts": Expert,
-        "router": Router,
-        "routes": Route,
-        "extractor": Component,
-        "classifier": Component,
-    }
-    known = [tables[parent] for parent in parents if parent in tables]
-    return list((known[-1] if known else Recipe).model_fields)
+TABLES: dict[str | int, type[BaseModel]] = {
+    "data": Source,
+    "split": Split,
+    "tiles": Tiles,
+    "training": Fit,
+    "adversarial": Adversarial,
+    "bands": Bands,
+    "experts": Expert,
+    "router": Router,
+    "routes": Route,
+    "extractor": Component,
+    "classifier": Component,
+}
+"""The recipe's tables by their keys."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from mmsr_core.train.recipe import Expert, Recipe, parse
 RECIPE = "recipe.json"
 ROUTER = "router.npz"
 SCORES = "scores.json"
+RECORD = "training.json"
+DEPTHS = "depth.json"
+BANDS = "bands.json"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Run:
             elif directory.exists() and any(directory.iterdir()):
                 raise RecipeError(f"{directory}: not empty and not a run; choose another --out")
             directory.mkdir(parents=True, exist_ok=True)
-            for name in (ROUTER, SCORES):  # a changed recipe must not export an old router
+            for name in (ROUTER, SCORES, DEPTHS):  # a changed recipe must not export an old router
                 (directory / name).unlink(missing_ok=True)
             write_json(directory / RECIPE, recipe.model_dump(mode="json"))
             for expert in recipe.experts:
@@ -81,6 +84,20 @@ class Run:
         with building(f"expert {expert.name}"):
             return backbone.build(depth=expert.depth, scale=self.recipe.scale, **expert.options)
 
+    def discriminator(self, expert: Expert, catalog: Catalog) -> nn.Module | None:
+        """The adversary of the expert's GAN phase with its initial weights, the same at every call.
+
+        None for a backbone without one, or without a GAN phase. RecipeError when it refuses its
+        options.
+        """
+        backbone = catalog.backbone(expert.backbone)
+        phase = self.recipe.fit_of(expert).adversarial
+        if backbone.discriminator is None or phase.length(1, 1) == 0:
+            return None
+        torch.manual_seed(self.recipe.seed + 1)
+        with building(f"expert {expert.name}: its discriminator"):
+            return backbone.discriminator(**expert.discriminator)
+
     def trained(self, expert: Expert, catalog: Catalog) -> nn.Module:
         """The expert with its trained weights, in eval mode; RecipeError when not finished."""
         module = self.build(expert, catalog).eval().requires_grad_(False)
@@ -100,6 +117,27 @@ class Run:
         beside = path.with_suffix(".part")
         torch.save(module.state_dict(), beside)
         os.replace(beside, path)
+
+    def save_record(self, expert: Expert, record: dict[str, Any]) -> None:
+        """Keep what training an expert took, atomically."""
+        write_json(self.expert(expert) / RECORD, record)
+
+    def record(self, expert: Expert) -> dict[str, Any] | None:
+        """What training an expert took; None where nothing was trained."""
+        path = self.expert(expert) / RECORD
+        return read_json(path) if path.exists() else None
+
+    def save_bands(self, thresholds: Sequence[float]) -> None:
+        """Keep the thresholds between the classes of class-wise training, atomically."""
+        write_json(self.directory / BANDS, {"thresholds": list(thresholds)})
+
+    def bands(self) -> tuple[float, ...]:
+        """The thresholds between the classes; RecipeError when training has not come that far."""
+        return tuple(read_json(self.directory / BANDS)["thresholds"])
+
+    def save_depths(self, table: dict[str, Any]) -> None:
+        """Keep the depth table of the test split, atomically."""
+        write_json(self.directory / DEPTHS, table)
 
     def save_router_data(self, data: RouterData) -> None:
         """Keep the measured router split, atomically; it ends a run."""
@@ -142,7 +180,10 @@ class Run:
             "backbone": expert.backbone,
             "depth": expert.depth,
             "options": expert.options,
-            "training": recipe.fit_of(expert).model_dump(),
+            "discriminator": expert.discriminator,
+            "training": recipe.fit_of(expert).essence(),
+            "classes": list(recipe.classes_of(expert)),
+            "bands": recipe.bands.model_dump(mode="json") if recipe.bands else None,
         }
 
     def _check_fingerprint(self, expert: Expert) -> None:

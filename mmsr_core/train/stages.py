@@ -14,63 +14,74 @@ from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import Output, RouterData
 from mmsr_core.plugin.stages import apply
-from mmsr_core.train.data import Pair, Photos, Report, find_photos, load_photos
-from mmsr_core.train.fit import fit
+from mmsr_core.train.data import SPLITS, Pair, Photos, Report, find_photos, load_photos
+from mmsr_core.train.depths import Beside, depth_table, with_experts, without_experts
+from mmsr_core.train.experts import train_experts, unfinished
 from mmsr_core.train.labels import FLOOR, cheapest_within
+from mmsr_core.train.material import Material, band_extractor, band_of, stored_material
 from mmsr_core.train.measure import Routes, cell_areas, count_macs, measure_routes
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run, building
 
+Elsewhere = Callable[[Run, Catalog, Path, Report], None]
+"""Trains a run's unfinished experts on other machines, which see the run and the images too."""
+
 
 def train(
-    recipe: Recipe, images: Path, out: Path, catalog: Catalog, report: Report, resume: bool = False
+    recipe: Recipe,
+    images: Path,
+    out: Path,
+    catalog: Catalog,
+    report: Report,
+    resume: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> Run:
     """Train a whole recipe on the photographs under `images` into the run directory `out`.
 
     Everything that can be wrong with the request is checked before the first photograph is
     read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
+    `elsewhere` trains the experts in place of this process.
     """
     recipe.check(catalog)
     # Built once for nothing: a bad value of an option shows now, not after hours.
+    planned = Run(out, recipe)
     for expert in recipe.experts:
-        Run(out, recipe).build(expert, catalog)
+        planned.build(expert, catalog)
+        planned.discriminator(expert, catalog)
     build_extractor(recipe, catalog)
     build_fusers(recipe, catalog)
     find_photos(recipe, images)
+    learning = unfinished(planned, catalog)
+    stored = stored_material(recipe, images, catalog) if learning and recipe.stored else None
+    if stored is not None:
+        for expert in learning:
+            stored.of(expert)  # a class without tiles shows now, and makes no run
     run = Run.create(out, recipe, resume)
-    photos = load_photos(recipe, images, report)
-    train_experts(run, catalog, photos.experts, report)
+    here = bool(learning) and elsewhere is None
+    splits = SPLITS if here and stored is None else ("router", "test")
+    photos = load_photos(recipe, images, report, splits)
+    if stored is not None and stored.banded is not None:
+        run.save_bands(stored.banded.thresholds)
+    if here:
+        train_experts(run, catalog, stored or Material(recipe, images, photos.experts), report)
+    elif learning and elsewhere is not None:
+        elsewhere(run, catalog, images, report)
     train_router(run, catalog, photos, report)
     return run
-
-
-def train_experts(run: Run, catalog: Catalog, pairs: Sequence[Pair], report: Report) -> None:
-    """Train every expert that has something to learn and is not finished yet."""
-    for expert in run.recipe.experts:
-        trainable = catalog.backbone(expert.backbone).training != "fixed"
-        if not trainable or (run.expert(expert) / "weights.pt").exists():
-            continue
-
-        def tell(what: str, done: int, total: int, name: str = expert.name) -> None:
-            report(f"{name}: {what}", done, total)
-
-        module = fit(
-            run.build(expert, catalog),
-            pairs,
-            run.recipe.scale,
-            run.recipe.fit_of(expert),
-            run.recipe.seed,
-            run.expert(expert) / "checkpoint.pt",
-            tell,
-        )
-        run.save_weights(expert, module)
 
 
 def train_router(run: Run, catalog: Catalog, photos: Photos, report: Report) -> None:
     """Measure every route on the router and test splits, fit the classifier, write the scores."""
     recipe = run.recipe
-    data = _measure(run, catalog, photos.router, partial(report, "measuring the router split"))
-    test = _measure(run, catalog, photos.test, partial(report, "measuring the test split"))
+    data = _measure(
+        run,
+        catalog,
+        photos.router,
+        routes_of(recipe),
+        build_extractor(recipe, catalog),
+        partial(report, "measuring the router split"),
+    )
+    test = _measure_test(run, catalog, photos.test, partial(report, "measuring the test split"))
     output = catalog.classifier(recipe.router.classifier.name).output
     predictions = apply(fit_classifier(recipe, catalog, data), test.features)
     run.save_scores(scores(recipe, output, test, predictions))
@@ -146,16 +157,43 @@ def _shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str
     return dict(zip(classes, counts.round(4).tolist(), strict=True))
 
 
-def _measure(
+def _measure_test(
     run: Run, catalog: Catalog, pairs: Sequence[Pair], report: Callable[[int, int], None]
+) -> RouterData:
+    """Measure the test split, and keep the depth table: every expert alone, by class of tile.
+
+    The classes are the recipe's bands, or else those of the measured labels.
+    """
+    recipe = run.recipe
+    extractor = build_extractor(recipe, catalog)
+    width = len(extractor.names)  # type: ignore[arg-type]
+    if recipe.bands is not None:
+        extractor = Beside(extractor, band_extractor(recipe.bands, catalog))
+    routes = with_experts(routes_of(recipe), [expert.name for expert in recipe.experts])
+    data = _measure(run, catalog, pairs, routes, extractor, report)
+    test = without_experts(data, width, recipe.router.epsilon)
+    labels = test.labels
+    if recipe.bands is not None:
+        labels = band_of(data.features[:, width], run.bands())
+    run.save_depths(depth_table(data, labels, test.classes))
+    return test
+
+
+def _measure(
+    run: Run,
+    catalog: Catalog,
+    pairs: Sequence[Pair],
+    routes: Routes,
+    extractor: nn.Module,
+    report: Callable[[int, int], None],
 ) -> RouterData:
     recipe = run.recipe
     return measure_routes(
         pairs,
         {expert.name: run.trained(expert, catalog) for expert in recipe.experts},
         {fuser.name: fuser.module for fuser in build_fusers(recipe, catalog)},
-        routes_of(recipe),
-        build_extractor(recipe, catalog),
+        routes,
+        extractor,
         recipe.tiles.cell,
         recipe.router.epsilon,
         report,

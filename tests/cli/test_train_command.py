@@ -111,6 +111,23 @@ def test_without_torch_the_extra_is_named(recipe, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_without_ray_the_extra_is_named(recipe, tmp_path):
+    args = "train", recipe, "--out", tmp_path / "run", "--ray"
+    result = mmsr(*args, before="sys.modules['ray'] = None")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "mmsr: error: mmsr train --ray needs ray, which is not installed; "
+        "pip install 'mmsr[ray]'\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_cluster_at_the_address_is_one_line_and_makes_no_run(run, recipe, tmp_path):
+    line = refused(run(recipe, "--out", tmp_path / "run", "--ray", "127.0.0.1:1"))
+    assert "no Ray cluster answers at 127.0.0.1:1 (" in line
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [

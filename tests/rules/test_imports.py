@@ -86,13 +86,13 @@ RULES = [
     ),
     Rule(
         "measure",
-        ("mmsr_core/measure/*.py",),
+        ("mmsr_core/measure/**/*.py",),
         never=("mmsr_core.train", "mmsr_core.cli", *PLUGINS),
         at_top_never=("torch", "lightning_fabric"),
     ),
     Rule(
         "train",
-        ("mmsr_core/train/*.py",),
+        ("mmsr_core/train/**/*.py",),
         never=(
             "onnx",
             "skl2onnx",

@@ -1,4 +1,4 @@
-"""What the README shows works as shown."""
+"""What the README and its further pages show works as shown."""
 
 import re
 import shlex
@@ -10,13 +10,22 @@ import numpy as np
 import pytest
 
 from mmsr_core.cli import COMMANDS
-from mmsr_core.train.recipe import Route
+from mmsr_core.train.recipe import parse
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+NAMES = ("shallow", "middle", "deep")
+RECIPE = {
+    "name": "shown",
+    "scale": 4,
+    "data": [{"folder": "photos", "store": "photos.tiles"}],
+    "experts": {name: {"name": name, "backbone": "compact"} for name in NAMES},
+    "routes": dict(zip(("SIMPLE", "MODERATE", "COMPLEX"), NAMES, strict=True)),
+}
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
 
 
 def commands():
@@ -31,9 +40,10 @@ def test_the_python_runs(block):
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
-def test_the_routes_are_routes_of_a_recipe(block):
-    routes = tomllib.loads(block)["routes"]
-    assert [Route.model_validate(route).experts for route in routes.values()]
+def test_the_parts_of_a_recipe_are_accepted_in_one(block):
+    shown = tomllib.loads(block)
+    experts = RECIPE["experts"] | {one["name"]: one for one in shown.get("experts", ())}
+    parse({**RECIPE, **shown, "experts": list(experts.values())}, "shown")
 
 
 @pytest.mark.parametrize("line", commands())

@@ -13,7 +13,7 @@ import pytest
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.recipe import Recipe, parse
 
-PLUGINS = ("compact", "forest", "fusion", "msrresnet", "texture")
+PLUGINS = ("compact", "esrgan", "forest", "fusion", "msrresnet", "srgan", "texture")
 REQUEST: dict[str, Any] = {
     "name": "tiny-x2",
     "scale": 2,

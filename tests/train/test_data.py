@@ -7,18 +7,12 @@ import pytest
 
 from mmsr_core.errors import ImageError, RecipeError
 from mmsr_core.runtime import image
-from mmsr_core.train.data import Pair, find_photos, load_photos, sample
+from mmsr_core.train.data import find_photos, load_photos
 from mmsr_core.train.recipe import parse
 
 
 def ignore(what, done, total):
     pass
-
-
-def numbered(height, width, scale):
-    """A pair in which every HR pixel says from which LR pixel it comes."""
-    lr = np.arange(height * width * 3).reshape(height, width, 3).astype(np.uint8)
-    return Pair(lr, lr.repeat(scale, 0).repeat(scale, 1), 0)
 
 
 def test_no_photograph_is_in_two_splits_whatever_its_shrink_factors(asked, make_photos, tmp_path):
@@ -111,20 +105,7 @@ def test_a_photograph_smaller_than_the_scale_is_refused_by_name(recipe, make_pho
         load_photos(recipe, tmp_path, ignore)
 
 
-def test_lr_and_hr_patches_correspond_under_every_flip_and_turn():
-    pair = numbered(9, 11, 3)
-    lr, hr = sample([pair], 5, 64, 3, np.random.default_rng(0))
-    assert lr.shape == (64, 3, 5, 5)
-    assert (hr == lr.repeat_interleave(3, 2).repeat_interleave(3, 3)).all()
-
-
-def test_all_eight_flips_and_turns_occur():
-    lr, _ = sample([numbered(4, 4, 2)], 4, 200, 2, np.random.default_rng(0))
-    assert len({tuple(patch.flatten().tolist()) for patch in lr}) == 8
-
-
-def test_a_photograph_is_drawn_in_proportion_to_its_area():
-    dark = Pair(np.zeros((30, 30, 3), np.uint8), np.zeros((60, 60, 3), np.uint8), 0)
-    light = Pair(np.full((10, 10, 3), 255, np.uint8), np.full((20, 20, 3), 255, np.uint8), 1)
-    lr, _ = sample([dark, light], 8, 2000, 2, np.random.default_rng(0))
-    assert lr.mean().item() == pytest.approx(0.1, abs=0.03)
+def test_only_the_splits_asked_for_are_read(recipe, make_photos, tmp_path):
+    make_photos(tmp_path / "photos", 10)
+    photos = load_photos(recipe, tmp_path, ignore, splits=("router", "test"))
+    assert (len(photos.experts), len(photos.router), len(photos.test)) == (0, 3, 2)

@@ -1,9 +1,6 @@
-from dataclasses import replace
-
 import pytest
 
 from mmsr_core.errors import PluginError, RecipeError
-from mmsr_core.plugin.catalog import Catalog, Entry
 from mmsr_core.train.recipe import parse, read_recipe
 
 TOML = """
@@ -149,14 +146,6 @@ def test_a_depth_out_of_range_is_refused_with_the_range(asked, catalog):
         RecipeError, match=r"^expert small: compact has no depth 65; it has 0 to 64"
     ):
         parse(asked, "r").check(catalog)
-
-
-def test_a_backbone_that_trains_adversarially_is_refused(asked, catalog):
-    gan = replace(catalog.backbone("compact"), name="gan", training="adversarial")
-    asked["experts"][1]["backbone"] = "gan"
-    wider = Catalog((*catalog.entries, Entry("backbone", gan, "a test")))
-    with pytest.raises(RecipeError, match=r"^expert small: gan trains adversarially"):
-        parse(asked, "r").check(wider)
 
 
 def test_a_scale_that_a_backbone_has_not_is_refused_with_those_it_has(asked, catalog):

@@ -1,0 +1,1 @@
+"""Preparing tiles: photographs in, a store of scored, pruned tiles out."""

@@ -1,0 +1,81 @@
+import pickle
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+
+from mmsr_core.plugin.catalog import Catalog
+from mmsr_core.train.run import Run
+from mmsr_core.train.task import Order, carry_out, fingerprint
+
+ONE_CPU = 1
+
+
+def ignore(what, done, total):
+    pass
+
+
+@pytest.fixture
+def order(recipe, make_photos, catalog, tmp_path):
+    images = tmp_path / "images"
+    make_photos(images / "photos", count=5)
+    Run.create(tmp_path / "run", recipe, resume=False)
+    (tmp_path / "run" / "shared-1").touch()
+    photos = fingerprint(recipe, images)
+    return Order(tmp_path / "run", "shared-1", images, photos, "small", catalog, ONE_CPU)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_it_trains_one_expert_with_the_threads_it_is_given(order):
+    told = []
+    assert carry_out(pickle.dumps(order), "n1", lambda *at: told.append(at)) is None
+    assert torch.get_num_threads() == ONE_CPU
+    assert [path.parent.name for path in order.directory.rglob("weights.pt")] == ["small"]
+    assert told[0] == ("small: on node n1", 0, 0)
+    assert told[-1][0].startswith("small: loss ")
+
+
+def test_its_record_says_where_and_when(order, recipe):
+    carry_out(pickle.dumps(order), "n1", ignore)
+    record = Run.open(order.directory).record(recipe.experts[1])
+    assert record["node"] == "n1"
+    assert record["started"] < record["ended"]
+    assert record["ended"] - record["started"] >= record["seconds"] - 0.01
+
+
+def test_an_expert_that_is_finished_is_left_alone(order):
+    weights = order.directory / "experts" / "small" / "weights.pt"
+    weights.write_bytes(b"finished")
+    assert carry_out(pickle.dumps(order), "n1", ignore) is None
+    assert weights.read_bytes() == b"finished"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"marker": "shared-2"}, "put --out on a file system that all nodes share"),
+        ({"images": "elsewhere"}, "put --images on a file system that all nodes share"),
+        ({"photos": "others"}, "holds other photographs than on the machine"),
+    ],
+)
+def test_a_node_that_sees_something_else_says_what_to_share(order, tmp_path, change, line):
+    if "images" in change:
+        change = {"images": tmp_path / change["images"]}
+    reason = carry_out(pickle.dumps(replace(order, **change)), "n1", ignore)
+    assert reason.startswith("on node n1: ")
+    assert line in reason
+    assert not list(order.directory.rglob("weights.pt"))
+
+
+def test_a_node_without_a_plugin_says_which(order):
+    catalog = Catalog.load([EntryPoint("compact", "mmsr_not_here", "mmsr")])
+    reason = carry_out(pickle.dumps(replace(order, catalog=catalog)), "n1", ignore)
+    assert reason.startswith('on node n1: expert floor: no backbone named "bicubic"')
+    assert "plugin compact is broken (ModuleNotFoundError" in reason

@@ -45,6 +45,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     RecipeError when nothing answers there.
     """
+    # No telemetry, and no warning about what num_gpus=0 will mean one day.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     named = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -57,7 +58,7 @@ def connected(address: str | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = " ".join(str(error).split())
         raise RecipeError(
             f"no Ray cluster answers at {named} ({reason}); start one by "

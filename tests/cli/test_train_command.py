@@ -116,8 +116,7 @@ def test_without_ray_the_extra_is_named(recipe, tmp_path):
     result = mmsr(*args, before="sys.modules['ray'] = None")
     assert result.returncode == 1
     assert result.stderr == (
-        "mmsr: error: mmsr train --ray needs ray, which is not installed; "
-        "pip install 'mmsr[ray]'\n"
+        "mmsr: error: mmsr train --ray needs ray, which is not installed; pip install 'mmsr[ray]'\n"
     )
     assert not (tmp_path / "run").exists()
 

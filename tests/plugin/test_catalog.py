@@ -1,3 +1,4 @@
+import pickle
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
@@ -42,6 +43,14 @@ def test_a_component_is_found_by_kind_and_name(load):
     assert catalog.backbone("thin").depths == range(1, 3)
     assert catalog.fuser("mean").summary == "the mean"
     assert catalog.broken == ()
+
+
+def test_another_process_loads_the_plugins_for_itself(load):
+    # GOOD's radius is a lambda, which can't be sent.
+    sent = pickle.dumps(load(plug_sent=GOOD))
+    assert pickle.loads(sent).backbone("thin").depths == range(1, 3)
+    load(plug_sent="raise ImportError('not on this node')")
+    assert pickle.loads(sent).broken[0].reason == "ImportError: not on this node"
 
 
 def test_a_plugin_that_fails_to_import_is_listed_and_the_others_work(load):

@@ -107,7 +107,7 @@ def same(one, other, name):
 def test_an_expert_whose_node_is_lost_goes_on_elsewhere_from_its_checkpoint(
     cluster, make, images, catalog, tmp_path
 ):
-    recipe = make({"steps": 1000, "save_every": 50})
+    recipe = make({"steps": 600, "save_every": 20})
     out = tmp_path / "run"
     lost, told = [], []
 
@@ -125,9 +125,9 @@ def test_an_expert_whose_node_is_lost_goes_on_elsewhere_from_its_checkpoint(
 
     record = run.record(recipe.experts[2])
     (resumed,) = (what for what in told if what.startswith("large: goes on from step "))
-    assert 50 <= int(resumed.rpartition(" ")[2]) < 1000
+    assert 20 <= int(resumed.rpartition(" ")[2]) < 600
     assert record["node"] != lost[0]
-    assert record["steps"] == 1000
+    assert record["steps"] == 600
     assert [what for what in told if what.startswith("small: on node")] == [
         f"small: on node {run.record(recipe.experts[1])['node']}"
     ]

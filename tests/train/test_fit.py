@@ -115,6 +115,15 @@ def test_a_resumed_run_starts_at_its_checkpoint(train, monkeypatch):
     assert steps == [3, 4, 5]
 
 
+def test_a_resumed_run_says_from_where_it_goes_on(train, monkeypatch):
+    interrupt_after(monkeypatch, 5)
+    with pytest.raises(Interrupted):
+        train()
+    told = []
+    train(report=lambda *at: told.append(at))
+    assert told[0] == ("goes on from step 3", 0, 0)
+
+
 def test_a_finished_checkpoint_is_not_trained_further(train):
     finished = weights(train())
     again = weights(train())

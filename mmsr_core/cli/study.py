@@ -88,9 +88,9 @@ def command(
     from mmsr_core.plugin.catalog import Catalog
 
     with needs("train", "mmsr study"):
-        from mmsr_core.train.contenders import Ask
         from mmsr_core.train.run import Run
-        from mmsr_core.train.study import STUDY, study
+        from mmsr_core.train.study.compare import STUDY, study
+        from mmsr_core.train.study.contenders import Ask
     opened = Run.open(run)
     charged = None if costs is None else _costs(costs)
     ask = Ask(cells, trees, depths, tolerance)

@@ -1,5 +1,6 @@
 """Training the experts of a run, one by one, each from its own tiles."""
 
+import logging
 import platform
 import time
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ import torch
 
 from mmsr_core.errors import DeviceError
 from mmsr_core.plugin.catalog import Catalog
-from mmsr_core.train.claim import Claim
 from mmsr_core.train.data import Report
 from mmsr_core.train.fit import Fitted, fit
-from mmsr_core.train.game import Adversary
+from mmsr_core.train.gan.match import Adversary
+from mmsr_core.train.gan.perceptual import load_features
 from mmsr_core.train.material import Material
-from mmsr_core.train.perceptual import load_features
-from mmsr_core.train.ranks import launch
+from mmsr_core.train.nodes.claim import Claim
+from mmsr_core.train.nodes.ranks import launch
 from mmsr_core.train.recipe import Expert
 from mmsr_core.train.run import Run
 from mmsr_core.train.sources import Stored, Tiles
@@ -82,6 +83,7 @@ def train_expert(
     Of several devices each has a process of its own. `node` names this machine where its host
     name is not enough. RecipeError when another process takes the expert over.
     """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else it names its precision
     started, node = time.time(), node or platform.node()
     settings = run.recipe.fit_of(expert)
     claim = Claim.take(run.expert(expert), node)

@@ -12,9 +12,9 @@ from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
 from mmsr_core.errors import RecipeError
-from mmsr_core.train.claim import Claim
 from mmsr_core.train.data import Report
-from mmsr_core.train.game import Adversary, Match
+from mmsr_core.train.gan.match import Adversary, Match
+from mmsr_core.train.nodes.claim import Claim
 from mmsr_core.train.settings import Fit
 from mmsr_core.train.sources import Batches, Tiles
 

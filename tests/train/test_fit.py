@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from mmsr_core.errors import RecipeError
-from mmsr_core.train.claim import Claim
 from mmsr_core.train.data import Pair
 from mmsr_core.train.fit import fit, learning_rate
-from mmsr_core.train.game import Adversary
+from mmsr_core.train.gan.match import Adversary
+from mmsr_core.train.nodes.claim import Claim
 from mmsr_core.train.settings import Fit
 from mmsr_core.train.sources import Crops
 
@@ -192,7 +192,7 @@ def test_the_adversary_moves_the_generator_and_learns_itself(train):
 
 
 def test_the_generators_step_teaches_the_discriminator_nothing(pairs):
-    from mmsr_core.train.game import Match
+    from mmsr_core.train.gan.match import Match
 
     judge = Judge()
     match = Match(lf.Fabric(accelerator="cpu"), Adversary(judge, "relativistic"), GAN.adversarial)

@@ -8,7 +8,7 @@ from torch import nn
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog, Entry
 from mmsr_core.plugin.components import Extractor
-from mmsr_core.train.encoder import load_encoder, save_encoder
+from mmsr_core.train.gan.encoder import load_encoder, save_encoder
 
 
 class Toy(nn.Module):

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog, Entry
 from mmsr_core.plugin.components import Extractor
-from mmsr_core.train.encoder import save_encoder
-from mmsr_core.train.perceptual import VGG19, load_features, perceptual_loss
+from mmsr_core.train.gan.encoder import save_encoder
+from mmsr_core.train.gan.perceptual import VGG19, load_features, perceptual_loss
 
 WIDTHS = (2, 2, "pool", 3, 3, "pool", 4, 4, 4, 4, "pool", 5, 5, 5, 5, "pool", 5, 5, 5, 5)
 """VGG19's layers up to conv5_4, thin."""

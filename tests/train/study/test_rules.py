@@ -9,7 +9,7 @@ from mmsr_core.measure.oracle import Scene
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.runtime.plan import Costs
 from mmsr_core.runtime.tiles import Grid
-from mmsr_core.train.rules import (
+from mmsr_core.train.study.rules import (
     best_thresholds,
     label_shares,
     quantile_thresholds,

@@ -23,9 +23,9 @@ from mmsr_core.errors import DeviceError, RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.data import Report
 from mmsr_core.train.experts import unfinished
-from mmsr_core.train.inbox import Inbox
+from mmsr_core.train.nodes.inbox import Inbox
+from mmsr_core.train.nodes.task import Order, fingerprint
 from mmsr_core.train.run import Run
-from mmsr_core.train.task import Order, fingerprint
 
 RETRIES = 3
 """Times that one expert may lose its node."""
@@ -158,7 +158,7 @@ def _task() -> Callable[[str, bytes, Any], str | None]:
 
             if there != version:
                 return f"on node {node}: mmsr is {there}, here it is {version}; {same}"
-            from mmsr_core.train.task import carry_out
+            from mmsr_core.train.nodes.task import carry_out
         except ImportError as error:
             return f"on node {node}: cannot import {error.name}; {same}"
         return carry_out(order, node, lambda *told: inbox.tell.remote(*told))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmsr_core.plugin.catalog import Catalog
+from mmsr_core.train.nodes.task import Order, carry_out, fingerprint
 from mmsr_core.train.run import Run
-from mmsr_core.train.task import Order, carry_out, fingerprint
 
 ONE_CPU = 1
 

@@ -17,14 +17,14 @@ from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.labels import cheapest_within
 from mmsr_core.train.measure import cell_areas
 from mmsr_core.train.recipe import Component, Recipe
-from mmsr_core.train.rules import (
+from mmsr_core.train.stages import fit_classifier, out_of_fold
+from mmsr_core.train.study.rules import (
     RULES,
     best_thresholds,
     label_shares,
     quantile_thresholds,
     shares_below,
 )
-from mmsr_core.train.stages import fit_classifier, out_of_fold
 
 FORESTS = ("forest-gain", "forest")
 ORACLE = "oracle"

@@ -16,8 +16,8 @@ from ray.cluster_utils import Cluster
 from mmsr_core import __version__
 from mmsr_core.cli import main
 from mmsr_core.errors import DeviceError, RecipeError
-from mmsr_core.train import cluster as module
-from mmsr_core.train.cluster import connected, room, train_on_nodes
+from mmsr_core.train.nodes import cluster as module
+from mmsr_core.train.nodes.cluster import connected, room, train_on_nodes
 from mmsr_core.train.recipe import parse
 from mmsr_core.train.stages import train
 

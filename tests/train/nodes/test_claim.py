@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmsr_core.errors import RecipeError
-from mmsr_core.train.claim import Claim
+from mmsr_core.train.nodes.claim import Claim
 
 
 def test_who_took_the_folder_last_writes_into_it(tmp_path):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mmsr_core.plugin.components import Game
-from mmsr_core.train.adversarial import discriminator_loss, generator_loss
-from mmsr_core.train.perceptual import perceptual_loss
+from mmsr_core.train.gan.losses import discriminator_loss, generator_loss
+from mmsr_core.train.gan.perceptual import perceptual_loss
 from mmsr_core.train.settings import Adversarial
 
 

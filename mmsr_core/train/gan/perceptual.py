@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
-from mmsr_core.train.encoder import FORMAT, load_encoder, read_safetensors
+from mmsr_core.train.gan.encoder import FORMAT, load_encoder, read_safetensors
 
 POOLED = (4, 9, 18, 27)
 CONV5_4 = 34

@@ -13,11 +13,11 @@ from torch import nn
 
 from mmsr_core.errors import DeviceError, RecipeError
 from mmsr_core.train import fit as loop
-from mmsr_core.train.claim import Claim
 from mmsr_core.train.data import Pair
 from mmsr_core.train.fit import fit
-from mmsr_core.train.game import Adversary
-from mmsr_core.train.ranks import launch
+from mmsr_core.train.gan.match import Adversary
+from mmsr_core.train.nodes.claim import Claim
+from mmsr_core.train.nodes.ranks import launch
 from mmsr_core.train.settings import Fit
 from mmsr_core.train.sources import Crops
 

@@ -12,7 +12,13 @@ from mmsr_core.measure.oracle import kept
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.runtime.image import find_images
 from mmsr_core.runtime.plan import Costs
-from mmsr_core.train.contenders import (
+from mmsr_core.train.data import Pair, Photo, Report, SplitName, load_pair, load_photos
+from mmsr_core.train.depths import Beside
+from mmsr_core.train.measure import measure_cells
+from mmsr_core.train.recipe import Recipe
+from mmsr_core.train.run import Run, write_json
+from mmsr_core.train.stages import build_extractor, build_fusers, routes_of
+from mmsr_core.train.study.contenders import (
     ORACLE,
     ROUTER,
     Ask,
@@ -25,13 +31,7 @@ from mmsr_core.train.contenders import (
     ruled,
     sizes,
 )
-from mmsr_core.train.data import Pair, Photo, Report, SplitName, load_pair, load_photos
-from mmsr_core.train.depths import Beside
-from mmsr_core.train.measure import measure_cells
-from mmsr_core.train.recipe import Recipe
-from mmsr_core.train.rules import RULES
-from mmsr_core.train.run import Run, write_json
-from mmsr_core.train.stages import build_extractor, build_fusers, routes_of
+from mmsr_core.train.study.rules import RULES
 
 STUDY = "study.json"
 TEXTURE = "texture"

@@ -8,11 +8,11 @@ from torch import nn
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog, Entry
 from mmsr_core.plugin.components import Extractor
-from mmsr_core.train.contenders import Ask, contenders, sizes
 from mmsr_core.train.recipe import parse
 from mmsr_core.train.run import Run
 from mmsr_core.train.stages import train
-from mmsr_core.train.study import PAPER, build_features, study
+from mmsr_core.train.study.compare import PAPER, build_features, study
+from mmsr_core.train.study.contenders import Ask, contenders, sizes
 
 ASK = Ask(cells=(16, 24), trees=(2,), depths=(3,), tolerance=0.05)
 
@@ -59,7 +59,7 @@ def oracle_alone(monkeypatch):
     def alone(recipe, ask, every=contenders):
         return [setting for setting in every(recipe, ask) if setting.router == "oracle"]
 
-    monkeypatch.setattr("mmsr_core.train.study.contenders", alone)
+    monkeypatch.setattr("mmsr_core.train.study.compare.contenders", alone)
 
 
 def test_the_study_stays_in_the_run_with_a_row_for_every_contender(found, run):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from mmsr_core.train.adversarial import discriminator_loss, generator_loss
+from mmsr_core.train.gan.losses import discriminator_loss, generator_loss
 from mmsr_esrgan import register_backbones as esrgan
 from mmsr_srgan import register_backbones as srgan
 

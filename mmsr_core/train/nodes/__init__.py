@@ -1,0 +1,1 @@
+"""Training beyond one device: ranks of one expert, experts on the nodes of a cluster."""

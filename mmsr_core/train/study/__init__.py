@@ -1,0 +1,1 @@
+"""Comparing routers on a finished run."""

@@ -92,7 +92,7 @@ def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
 
     Errors become shares of the image's expected error under the deepest route, so that one λ
     trades the same dB for the same time on a dark and on a bright photograph. Probabilities pick
-    the first class, in the recipe's order, whose cumulative probability reaches `effort`; dearer
+    the first class, in the recipe's order, whose cumulative probability exceeds `effort`; dearer
     routes are as good. Effort 1 is the deepest route everywhere.
     """
     if effort >= 1:
@@ -102,7 +102,7 @@ def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
     if output == "errors":
         share: Array = scores / max(1e-12, float(scores[:, costs.deepest].sum()))
         return share
-    reached = np.cumsum(scores, axis=1) >= effort
+    reached = np.cumsum(scores, axis=1) > effort
     reached[:, -1] = True
     picked = reached.argmax(axis=1)
     times = np.array(costs.routes)

@@ -1,5 +1,6 @@
 """Training the experts of a run, one by one, each from its own tiles."""
 
+import inspect
 import logging
 import platform
 import time
@@ -129,6 +130,15 @@ def _adversary(job: Job, tell: Report) -> Adversary | None:
     return Adversary(module, job.catalog.backbone(job.expert.backbone).game, features)
 
 
+def _discriminator(job: Job) -> dict[str, Any]:
+    """All options of the discriminator, those that the recipe leaves out as well."""
+    build = job.catalog.backbone(job.expert.backbone).discriminator
+    if build is None:
+        return {}
+    parameters = inspect.signature(build).parameters.values()
+    return {one.name: one.default for one in parameters} | job.expert.discriminator
+
+
 def record(job: Job, fitted: Fitted, device: torch.device) -> dict[str, Any]:
     """What training an expert took, for `mmsr report`.
 
@@ -143,7 +153,7 @@ def record(job: Job, fitted: Fitted, device: torch.device) -> dict[str, Any]:
         "backbone": expert.backbone,
         "depth": expert.depth,
         "options": expert.options,
-        "discriminator": expert.discriminator,
+        "discriminator": _discriminator(job),
         "classes": list(run.recipe.classes_of(expert)) or None,
         "tiles": tiles.count if isinstance(tiles, Stored) else None,
         "pixels": tiles.pixels,

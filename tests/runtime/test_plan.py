@@ -199,6 +199,12 @@ def test_probabilities_that_sum_to_less_than_the_effort_pick_the_last_class():
     assert losses.tolist() == [[FORBIDDEN, FORBIDDEN, 0.0]]
 
 
+@pytest.mark.parametrize("effort", [0.0, 0.5, 0.99])
+def test_a_rule_that_is_sure_of_a_class_is_followed_at_every_effort_below_one(effort):
+    losses = penalties(np.array([[0.0, 1.0, 0.0]]), "probs", effort, COSTS)
+    assert losses.tolist() == [[FORBIDDEN, 0.0, 0.0]]
+
+
 def test_price_is_linear_between_the_calibrated_points():
     knob = Effort(default=0.5, prices=((0.0, 2.0), (0.5, 1.0), (1.0, 0.0)))
     assert [price(e, knob) for e in (0.0, 0.25, 0.5, 0.75)] == [2.0, 1.5, 1.0, 0.5]

@@ -41,7 +41,7 @@ def asked(asked):
             "backbone": "esrgan",
             "depth": 1,
             "options": {"channels": 4, "growth": 2},
-            "discriminator": {"layers": 1, "channels": 4},
+            "discriminator": {"channels": 4},
         },
     ]
     asked["routes"] = {
@@ -84,6 +84,8 @@ def test_each_kind_at_its_own_depth_is_recorded_with_what_its_training_took(run)
         assert record["steps"] == -(-record["tiles"] // 4)  # one epoch of batches of four
         assert record["bytes"] == record["tiles"] * 3 * 16**2 * 5
         assert 0 <= record["waited"] <= record["seconds"]
+    assert records["gan"]["discriminator"] == {"layers": 1, "channels": 4}
+    assert records["dense"]["discriminator"] == {"layers": 10, "channels": 4}  # the plugin's own
     assert records["pixel"]["adversarial_steps"] == 0
     assert records["gan"]["adversarial_steps"] == records["gan"]["steps"]
 

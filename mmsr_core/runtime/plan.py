@@ -92,8 +92,8 @@ def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
 
     Errors become shares of the image's expected error under the deepest route, so that one λ
     trades the same dB for the same time on a dark and on a bright photograph. Probabilities pick
-    the first class, in the recipe's order, whose cumulative probability exceeds `effort`; dearer
-    routes are as good. Effort 1 is the deepest route everywhere.
+    the first class, in the recipe's order, whose cumulative probability exceeds `effort`; later
+    and dearer routes are as good. Effort 1 is the deepest route everywhere.
     """
     if effort >= 1:
         losses = np.full(scores.shape, FORBIDDEN)
@@ -106,7 +106,8 @@ def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
     reached[:, -1] = True
     picked = reached.argmax(axis=1)
     times = np.array(costs.routes)
-    enough = times[None, :] > times[picked][:, None]
+    later = np.arange(len(times))[None, :] > picked[:, None]
+    enough = later & (times[None, :] > times[picked][:, None])
     enough[np.arange(len(picked)), picked] = True
     return np.where(enough, 0.0, FORBIDDEN)
 

@@ -205,6 +205,16 @@ def test_a_rule_that_is_sure_of_a_class_is_followed_at_every_effort_below_one(ef
     assert losses.tolist() == [[FORBIDDEN, 0.0, 0.0]]
 
 
+def test_a_fused_route_that_costs_more_is_no_answer_for_a_later_class():
+    costs = Costs.of([[0.3, 0.8], [0.8], [1.0]], halo=4)  # 1.1, 0.8, 1.0
+    losses = penalties(np.eye(3), "probs", 0.5, costs)
+    assert losses.tolist() == [
+        [0.0, FORBIDDEN, FORBIDDEN],
+        [FORBIDDEN, 0.0, 0.0],
+        [FORBIDDEN, FORBIDDEN, 0.0],
+    ]
+
+
 def test_price_is_linear_between_the_calibrated_points():
     knob = Effort(default=0.5, prices=((0.0, 2.0), (0.5, 1.0), (1.0, 0.0)))
     assert [price(e, knob) for e in (0.0, 0.25, 0.5, 0.75)] == [2.0, 1.5, 1.0, 0.5]

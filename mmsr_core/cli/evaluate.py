@@ -153,6 +153,12 @@ def _verdict(oracle: Oracle) -> str:
     """How the router compares with the oracle, whose row is computed and not run."""
     if oracle.kept is None:
         return "oracle (computed, not run): knowing every error would save nothing here either"
+    if oracle.kept < 0:
+        return (
+            f"the router saves nothing: its plans cost {oracle.routed.cost:.2f} of the deepest "
+            f"expert, the oracle's {oracle.at_quality.cost:.2f} at the same quality (computed, "
+            "not run)"
+        )
     return (
         f"the router keeps {oracle.kept:.0%} of the oracle's saving: it costs "
         f"{oracle.routed.cost:.2f}, the oracle {oracle.at_quality.cost:.2f} at the same quality "

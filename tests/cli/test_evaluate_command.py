@@ -5,6 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from mmsr_core.cli import main
+from mmsr_core.cli.evaluate import _verdict
+from mmsr_core.measure.oracle import Oracle, Point
 from mmsr_core.runtime.image import Image, write
 
 
@@ -64,6 +66,13 @@ def test_the_last_line_says_how_the_router_compares_with_the_oracle(evaluate, tm
     kept = json.loads((tmp_path / "scores.json").read_text())["oracle"]["kept"]
     assert line.startswith(f"the router keeps {kept:.0%} of the oracle's saving: it costs ")
     assert line.endswith("(computed, not run)")
+
+
+def test_a_router_dearer_than_a_plain_run_is_said_to_save_nothing():
+    oracle = Oracle(routed=Point(0.0, 1.45), at_cost=Point(0.0, 1.0), at_quality=Point(0.0, 0.94))
+    assert _verdict(oracle).startswith(
+        "the router saves nothing: its plans cost 1.45 of the deepest"
+    )
 
 
 def test_times_are_shares_of_the_deepest_expert(evaluate):

@@ -65,7 +65,8 @@ class Phase(Strict):
 
 
 class Adversarial(Phase):
-    """The GAN phase: pixel·L1 + perceptual·features + weight·adversarial (ESRGAN, Eq. 3).
+    """The GAN phase: pixel·L1 + perceptual·features + weight·adversarial (ESRGAN, Eq. 3); without
+    a feature network L1 has the perceptual loss's weight.
 
     Only backbones that train adversarially have one; it begins where the pixel phase ends.
     """

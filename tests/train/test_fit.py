@@ -7,7 +7,7 @@ from torch import nn
 from mmsr_core.errors import RecipeError
 from mmsr_core.train.data import Pair
 from mmsr_core.train.fit import fit, learning_rate
-from mmsr_core.train.gan.match import Adversary
+from mmsr_core.train.gan.match import Adversary, Match
 from mmsr_core.train.nodes.claim import Claim
 from mmsr_core.train.settings import Fit
 from mmsr_core.train.sources import Crops
@@ -192,14 +192,31 @@ def test_the_adversary_moves_the_generator_and_learns_itself(train):
 
 
 def test_the_generators_step_teaches_the_discriminator_nothing(pairs):
-    from mmsr_core.train.gan.match import Match
-
     judge = Judge()
     match = Match(lf.Fabric(accelerator="cpu"), Adversary(judge, "relativistic"), GAN.adversarial)
     sr = torch.rand(2, 3, 16, 16, requires_grad=True)
     match.generator_loss(sr, torch.rand(2, 3, 16, 16)).backward()
     assert sr.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in judge.parameters())
+
+
+class Brightness(nn.Module):
+    """A feature network that sees how bright an image is, and nothing else."""
+
+    def maps(self, images):
+        return [images.mean((1, 2, 3))]
+
+
+def test_without_a_feature_network_the_pixel_loss_has_its_weight():
+    phase = GAN.overridden({"adversarial": {"pixel": 0.01, "perceptual": 3.0}}).adversarial
+    sr, hr = torch.zeros(2, 3, 16, 16), torch.full((2, 3, 16, 16), 0.5)
+    losses = []
+    for features in (None, Brightness()):
+        adversary = Adversary(Judge(), "standard", features)
+        match = Match(lf.Fabric(accelerator="cpu"), adversary, phase)
+        game = phase.weight * nn.functional.softplus(-Judge()(sr)).mean()
+        losses.append((match.generator_loss(sr, hr) - game).item())
+    assert losses == pytest.approx([3.0 * 0.5, 0.01 * 0.5 + 3.0 * 0.5], abs=1e-6)
 
 
 def test_a_batch_in_parts_is_the_batch_in_one(train):

@@ -36,8 +36,14 @@ class Match:
         self.features = None if features is None else fabric.to_device(features)
 
     def generator_loss(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """pixel·L1 + perceptual·features + weight·adversarial, what the generator is to lower."""
+        """pixel·L1 + perceptual·features + weight·adversarial, what the generator is to lower.
+
+        Without a feature network L1 takes its place: nothing else would hold the adversary's
+        textures to the photograph.
+        """
         settings = self.settings
+        alone = self.features is None
+        pixel = max(settings.pixel, settings.perceptual) if alone else settings.pixel
         # Bare and frozen: the discriminator has nothing to learn from the generator's step.
         self._bare.requires_grad_(False)
         with self.fabric.autocast():
@@ -45,8 +51,8 @@ class Match:
             # The standard game does not look at the real patches here.
             real = self._bare(hr) if self.game == "relativistic" else fake
             loss = settings.weight * generator_loss(self.game, real, fake)
-            if settings.pixel:
-                loss = loss + settings.pixel * nn.functional.l1_loss(sr, hr)
+            if pixel:
+                loss = loss + pixel * nn.functional.l1_loss(sr, hr)
             if self.features is not None and settings.perceptual:
                 loss = loss + settings.perceptual * perceptual_loss(self.features, sr, hr)
         return loss

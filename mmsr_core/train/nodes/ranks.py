@@ -50,18 +50,25 @@ def launch(work: Work, devices: int, precision: Any, report: Report) -> None:
 
 def _follow(ranks: list[Any], messages: Any, report: Report) -> None:
     """Hand on what the ranks tell until all have ended; raise why one could not go on."""
-    running = True
+    running, failure = True, None
     while running:
         running = any(rank.is_alive() for rank in ranks)
         wait([rank.sentinel for rank in ranks if rank.is_alive()], POLL)
-        lost = next((rank.exitcode for rank in ranks if rank.exitcode), 0)
-        # When one was killed, what the others tell is only that they miss it.
-        while lost >= 0 and not messages.empty():
+        while not messages.empty():
             message = messages.get()
-            if isinstance(message, Exception):
+            if isinstance(message, MmsrError):
                 raise message
-            report(*message)
-        if lost:
+            if isinstance(message, Exception):
+                failure = failure or message
+            else:
+                report(*message)
+        # Codes are asked for after the messages: a rank that misses another one says so only
+        # when that one is gone, and then the other's end is the reason, not what the first says.
+        codes = [rank.exitcode for rank in ranks if rank.exitcode]
+        lost = min(codes, default=0)
+        if codes and lost > 0 and failure is not None:
+            raise failure
+        if lost < 0 or (codes and not running):
             raise DeviceError(
                 f"one of {len(ranks)} training processes was lost (exit code {lost}; -9 is for "
                 "want of memory, as a rule); --resume goes on from the last checkpoint"

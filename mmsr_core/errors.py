@@ -31,6 +31,14 @@ class DeviceError(MmsrError):
     """The asked device, or any ONNX Runtime at all, is not there."""
 
 
+class OutOfMemory(DeviceError):
+    """A graph needed more memory than the device has: a smaller batch, or smaller tiles, may do."""
+
+
+class NotFinite(BundleError):
+    """A graph answered with a NaN or an infinity: its precision, or its weights, overflow."""
+
+
 class ImageError(MmsrError):
     """An image can't be read or written."""
 

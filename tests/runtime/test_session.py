@@ -1,91 +1,17 @@
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
 import pytest
-from graphs import graph, nearest, router
+from graphs import graph, nearest, network, router
 from onnx import helper
 
-from mmsr_core.errors import BundleError, DeviceError
-from mmsr_core.runtime.session import CPU, CUDA, Device, Session
+from mmsr_core.errors import BundleError, NotFinite, OutOfMemory
+from mmsr_core.runtime.session import Device, Session
 
 ON_CPU = Device("cpu", "asked for")
 TILES = np.ones((1, 3, 4, 5), np.float32)
-
-
-def test_the_cpu_is_there_when_asked_for():
-    assert Device.choose("cpu", b"never looked at") == ON_CPU
-
-
-def test_auto_without_cuda_is_the_cpu_and_says_why(monkeypatch):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
-    assert Device.choose("auto", nearest()) == Device(
-        "cpu", "this ONNX Runtime is built without CUDA"
-    )
-
-
-@pytest.mark.parametrize("asked", ["gpu", "cuda:", "cuda:x", "cpu:0", "auto:1", "CUDA", ""])
-def test_a_device_that_is_none_is_refused_with_those_that_are(asked):
-    with pytest.raises(DeviceError, match=f'no device "{asked}"; there are auto, cpu'):
-        Device.choose(asked, nearest())
-
-
-@pytest.mark.parametrize("asked", ["cuda", "cuda:3"])
-def test_cuda_is_refused_where_onnx_runtime_has_none(monkeypatch, asked):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
-    with pytest.raises(DeviceError) as caught:
-        Device.choose(asked, nearest())
-    assert str(caught.value).startswith(f"--device {asked}: this ONNX Runtime is built without")
-    assert "\n" not in str(caught.value)
-
-
-class FallsBack(onnxruntime.InferenceSession):
-    """ONNX Runtime on a machine without a GPU: it lists CUDA, then quietly takes the CPU."""
-
-    def __init__(self, model, options, providers):
-        super().__init__(model, options, providers=[CPU])
-
-
-@pytest.fixture
-def no_gpu(monkeypatch):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", FallsBack)
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_cuda_is_refused_where_it_is_listed_but_not_got():
-    with pytest.raises(DeviceError, match="finds no working cuda:0; use --device cpu"):
-        Device.choose("cuda", nearest())
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_auto_takes_the_cpu_where_cuda_is_listed_but_not_got():
-    assert Device.choose("auto", nearest()).name == "cpu"
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_a_session_never_runs_on_another_device_than_asked():
-    with pytest.raises(DeviceError, match="asked for cuda:1, got the CPU"):
-        Session(nearest(), Device("cuda:1", "asked for"), "expert")
-
-
-def test_a_gpu_is_asked_for_by_its_number():
-    (name, options), fallback = Device("cuda:2", "asked for").providers()
-    assert (name, options["device_id"], fallback) == (CUDA, "2", CPU)
-
-
-def test_only_a_gpu_wants_batches():
-    assert ON_CPU.batch_pixels == 0 < Device("cuda:0", "").batch_pixels
-
-
-def test_a_missing_onnx_runtime_names_the_extras(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(DeviceError) as caught:
-        Session(nearest(), ON_CPU, "expert")
-    message = str(caught.value)
-    assert "pip install 'mmsr[cpu]', or 'mmsr[gpu]'" in message
-    assert "\n" not in message
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", nearest()[:100]], ids=["empty", "text", "cut"])
@@ -125,7 +51,7 @@ def test_an_answer_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("gain", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_refused(gain):
-    with pytest.raises(BundleError, match="upscaled is not finite"):
+    with pytest.raises(NotFinite, match="expert: upscaled is not finite"):
         Session(nearest(gain=gain), ON_CPU, "expert").run(TILES, "upscaled", (1, 3, 8, 10))
 
 
@@ -151,3 +77,78 @@ def test_a_graph_that_fails_while_it_runs_is_refused_with_one_line():
     with pytest.raises(BundleError, match=r"can't run it on \(1, 3, 4, 5\)") as caught:
         Session(data, ON_CPU, "expert").run(TILES, "upscaled", TILES.shape)
     assert "\n" not in str(caught.value)
+
+
+def greedy():
+    """A graph whose answer is, along each axis, the fourth power of its input."""
+    nodes = [
+        helper.make_node("Shape", ["tiles"], ["lengths"]),
+        helper.make_node("Pow", ["lengths", "four"], ["powers"]),
+        helper.make_node("ConstantOfShape", ["powers"], ["upscaled"]),
+    ]
+    return graph(nodes, {"four": np.array([4])}, ("tiles", 4), ("upscaled", 4))
+
+
+def test_a_graph_that_needs_more_memory_than_there_is_says_so_and_goes_on_with_less():
+    session = Session(greedy(), ON_CPU, "expert")
+    with pytest.raises(OutOfMemory) as caught:  # 2**55 bytes
+        session.run(np.ones((1, 2, 64, 64), np.float32), "upscaled", (1, 16, 2**24, 2**24))
+    assert str(caught.value) == (
+        "expert: out of memory on cpu; free some of it, or use a smaller image"
+    )
+    assert session.run(np.ones((1, 2, 2, 2), np.float32), "upscaled", (1, 16, 16, 16)).size == 4096
+
+
+def test_many_threads_get_the_answers_that_one_gets():
+    session = Session(network(), ON_CPU, "expert", threads=1)
+    images = np.random.default_rng(0).random((24, 1, 3, 40, 30), np.float32)
+
+    def run(image):
+        return session.run(image, "upscaled", (1, 3, 80, 60))
+
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(run, images))
+    np.testing.assert_array_equal(together, [run(image) for image in images])
+
+
+def test_two_sessions_do_not_write_into_each_others_answers():
+    one, other = Session(nearest(), ON_CPU, "one"), Session(nearest(gain=2), ON_CPU, "other")
+    ones = one.run(TILES, "upscaled", (1, 3, 8, 10))
+    twos = other.run(TILES, "upscaled", (1, 3, 8, 10))
+    assert (ones == 1).all()
+    assert (twos == 2).all()
+
+
+class Crowded(onnxruntime.InferenceSession):
+    """A GPU that counts how many are at it at once; it is a CPU."""
+
+    crowd = most = 0
+
+    def __init__(self, model, options, providers, enable_fallback):
+        self.asked = [name for name, _ in providers]
+        super().__init__(model, options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self):
+        return self.asked
+
+    def run(self, *args):
+        Crowded.crowd += 1
+        Crowded.most = max(Crowded.most, Crowded.crowd)
+        threading.Event().wait(0.01)
+        answer = super().run(*args)
+        Crowded.crowd -= 1
+        return answer
+
+
+@pytest.mark.parametrize(("name", "together"), [("cuda:0", False), ("cpu", True)])
+def test_the_sessions_of_a_gpu_take_turns_and_those_of_a_cpu_do_not(monkeypatch, name, together):
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Crowded)
+    monkeypatch.setattr(Crowded, "most", 0)
+    sessions = [Session(nearest(), Device(name, ""), "expert") for _ in range(2)]
+    with ThreadPoolExecutor(4) as threads:
+        runs = [
+            threads.submit(session.run, TILES, "upscaled", (1, 3, 8, 10))
+            for session in sessions * 4
+        ]
+    assert all((run.result() == 1).all() for run in runs)
+    assert (Crowded.most > 1) == together

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertDraft:
-    """A trained backbone: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w)."""
+    """A trained backbone: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w).
+
+    An 8-bit one is a `graph` already, and `exact` names the expert it was made from.
+    """
 
     name: str
     backbone: str
@@ -27,7 +30,9 @@ class ExpertDraft:
     radius: int | None
     macs: float
     """Multiply-accumulates per LR pixel."""
-    module: nn.Module
+    module: nn.Module | None = None
+    graph: bytes | None = None
+    exact: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,6 @@ from mmsr_core.plugin.stages import apply
 from mmsr_core.runtime.bundle import (
     Bundle,
     Effort,
-    Expert,
     Fuser,
     Made,
     Manifest,
@@ -32,43 +31,31 @@ from mmsr_core.runtime.bundle import (
     write_bundle,
 )
 from mmsr_core.runtime.plan import Costs, calibrate
-from mmsr_onnx.cost import measure_costs
+from mmsr_onnx.experts import Experts, make_experts
 from mmsr_onnx.graphs import chain, from_sklearn, from_torch, to_bytes
 from mmsr_onnx.parity import check_network, check_router, textured_tiles
+from mmsr_onnx.precision import Lower
 
 ROUTER = "router.onnx"
-IMAGE = ("n", None, "h", "w")
-UPSCALED = ("n", None, "H", "W")
 Progress = Callable[[str], None]
 
 
-def assemble(draft: Draft, out: Path, progress: Progress) -> Bundle:
+def assemble(draft: Draft, out: Path, progress: Progress, lower: Lower | None = None) -> Bundle:
     """Convert, check, measure and calibrate `draft`, then write it to `out` in one step."""
     _check_label("name", draft.name, Name)
     _check_label("version", draft.version, Version)
     candidates = {fuser.name: _candidates(draft, fuser.name) for fuser in draft.fusers}
-    files: dict[str, bytes] = {}
-    parity: dict[str, float] = {}
-    for expert in draft.experts:
-        name = f"experts/{expert.name}.onnx"
-        progress(name)
-        inputs = [textured_tiles(2, 24, 32, seed=1), textured_tiles(3, 37, 21, seed=2)]
-        example = torch.from_numpy(inputs[0])
-        names = ("tiles", "upscaled")
-        files[name] = to_bytes(from_torch(expert.module, example, names, (IMAGE, UPSCALED), name))
-        parity[name] = check_network(expert.module, files[name], inputs, name)
+    experts = make_experts(draft, lower, progress)
+    files, parity = dict(experts.files), dict(experts.parity)
     for fuser in draft.fusers:
         name = f"fusers/{fuser.name}.onnx"
         progress(name)
         files[name], parity[name] = _fuser(fuser, candidates[fuser.name], name)
     progress(ROUTER)
     files[ROUTER], parity[ROUTER] = _router(draft.router, draft.cell)
-    progress("costs")
-    graphs = {e.name: files[f"experts/{e.name}.onnx"] for e in draft.experts}
-    costs = measure_costs(graphs, draft.scale)
     progress("effort")
-    effort = _effort(draft, costs)
-    return write_bundle(out, _manifest(draft, files, parity, costs, effort), files)
+    effort = _effort(draft, {expert.name: expert.cost for expert in experts.entries})
+    return write_bundle(out, _manifest(draft, experts, files, parity, effort), files)
 
 
 def _check_label(what: str, value: str, kind: Any) -> None:
@@ -143,9 +130,9 @@ def _effort(draft: Draft, costs: Mapping[str, float]) -> Effort:
 
 def _manifest(
     draft: Draft,
+    experts: Experts,
     files: Mapping[str, bytes],
     parity: Mapping[str, float],
-    costs: Mapping[str, float],
     effort: Effort,
 ) -> Manifest:
     scores: dict[str, Any] = draft.made.get("scores", {})
@@ -158,18 +145,7 @@ def _manifest(
             label: Route(experts=experts, fuser=fuser)
             for label, (experts, fuser) in draft.routes.items()
         },
-        experts=tuple(
-            Expert(
-                name=expert.name,
-                backbone=expert.backbone,
-                depth=expert.depth,
-                graph=f"experts/{expert.name}.onnx",
-                macs=expert.macs,
-                cost=costs[expert.name],
-                radius=expert.radius,
-            )
-            for expert in draft.experts
-        ),
+        experts=experts.entries,
         fusers={
             fuser.name: Fuser(graph=f"fusers/{fuser.name}.onnx", radius=fuser.radius)
             for fuser in draft.fusers

@@ -13,8 +13,8 @@ CHEAPEST = 1e-4
 """No expert is free: a plan that thinks so would never choose another."""
 
 
-def measure_costs(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]:
-    """Time of every graph, name → share of the slowest one's, on one CPU input of 256×256.
+def measure_seconds(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]:
+    """Time of every graph, name → seconds, on one CPU input of 256×256.
 
     Runs are interleaved, so that a machine that slows down slows all of them, and the fastest
     counts: whatever else a machine does only ever adds to a time, and to short ones most.
@@ -28,6 +28,9 @@ def measure_costs(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]:
             started = time.perf_counter()
             session.run(image, session.outputs[0], (1, 3, SIDE * scale, SIDE * scale))
             seconds[name].append(time.perf_counter() - started)
-    fastest = {name: min(times) for name, times in seconds.items()}
-    slowest = max(fastest.values())
-    return {name: max(CHEAPEST, spent / slowest) for name, spent in fastest.items()}
+    return {name: min(times) for name, times in seconds.items()}
+
+
+def cost(seconds: float, slowest: float) -> float:
+    """A cost as a manifest states it: a share of the time of the bundle's slowest expert."""
+    return max(CHEAPEST, seconds / slowest)

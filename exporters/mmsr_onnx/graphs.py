@@ -2,14 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto, compose
+from onnx import ModelProto, NodeProto, TensorProto, compose
 from torch import nn
 
 from mmsr_core.errors import ExportError
@@ -22,6 +22,12 @@ IR_VERSION = 10
 OPSETS = {"": OPSET, "ai.onnx.ml": ML_OPSET}
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def expert_graph(module: nn.Module, example: torch.Tensor, what: str) -> bytes:
+    """An upscaler as a file's bytes: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w). See `from_torch`."""
+    axes = ("n", None, "h", "w"), ("n", None, "H", "W")
+    return to_bytes(from_torch(module, example, ("tiles", "upscaled"), axes, what))
 
 
 def from_torch(
@@ -112,6 +118,21 @@ def chain(graphs: Sequence[ModelProto], keep: str) -> ModelProto:
     if rest:
         whole.graph.output.insert(0, kept)
     return _cleaned(whole)
+
+
+def rewritten(
+    model: ModelProto, nodes: Sequence[NodeProto], added: Iterable[TensorProto]
+) -> ModelProto:
+    """The model with other nodes, and with those of its own and the added tensors that they use."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    del result.graph.initializer[:]
+    result.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    tensors = [*model.graph.initializer, *added]
+    result.graph.initializer.extend(tensor for tensor in tensors if tensor.name in used)
+    return result
 
 
 def to_bytes(model: ModelProto) -> bytes:

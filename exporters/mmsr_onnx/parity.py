@@ -16,8 +16,16 @@ Floats = npt.NDArray[np.float32]
 
 NETWORK = 1e-4
 """What an image, in [0,1], may differ by."""
+FORM = 0.05
+"""What an image may differ by in a lower precision, root mean square on test patterns that are
+harsher than photographs: more is not noise, but another network."""
 ROUTER = 1e-3
 """What features, probabilities and (relative to themselves) errors may differ by."""
+
+
+def network_inputs() -> list[Floats]:
+    """What a network is compared on."""
+    return [textured_tiles(2, 24, 32, seed=1), textured_tiles(3, 37, 21, seed=2)]
 
 
 def check_network(module: nn.Module, graph: bytes, inputs: Sequence[Floats], name: str) -> float:
@@ -33,6 +41,25 @@ def check_network(module: nn.Module, graph: bytes, inputs: Sequence[Floats], nam
             expected = module(torch.from_numpy(array)).numpy()
         found.append(_difference(session.run(array, output, expected.shape), expected, 1.0))
     return _accepted(max(found), NETWORK, name)
+
+
+def check_form(exact: bytes, graph: bytes, scale: int, name: str) -> float:
+    """Largest difference between a network and its form in a lower precision.
+
+    ExportError where its root mean square is above `FORM`, BundleError when an answer isn't
+    finite, or has another shape.
+    """
+    sessions = [Session(network, _CPU, name) for network in (exact, graph)]
+    largest = 0.0
+    for tiles in network_inputs():
+        n, channels, height, width = tiles.shape
+        shape = n, channels, height * scale, width * scale
+        expected, got = (session.run(tiles, session.outputs[0], shape) for session in sessions)
+        noise = float(np.sqrt(np.mean((got - expected) ** 2)))
+        if not noise <= FORM:
+            raise ExportError(f"{name}: its answers differ from those in fp32 by {noise:.2g}")
+        largest = max(largest, _difference(got, expected, 1.0))
+    return largest
 
 
 def check_router(

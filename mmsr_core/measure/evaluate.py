@@ -12,6 +12,7 @@ from mmsr_core.errors import BundleError, ImageError
 from mmsr_core.measure.columns import FIDELITY, Column, directions, measure
 from mmsr_core.measure.evaluation import Evaluation, Kind, Photograph, Row, means
 from mmsr_core.runtime import image
+from mmsr_core.runtime.bundle import Manifest
 from mmsr_core.runtime.engine import Engine, Result
 from mmsr_core.runtime.tiles import Floats
 
@@ -29,12 +30,15 @@ class Answer:
     result: Result | None = None
 
 
+Upscale = Callable[[Floats], Answer]
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to upscale; it fills a row."""
 
     kind: Kind
-    upscale: Callable[[Floats], Answer]
+    upscale: Upscale
 
 
 Watch = Callable[[Floats, Floats, Mapping[str, Answer]], None]
@@ -67,10 +71,7 @@ def evaluate(
     cells = np.zeros(len(engine.manifest.classes))
     stages: dict[str, float] = {}
     for number, path in enumerate(files):
-        hr = image.read(path).rgb
-        if min(hr.shape[:2]) < 4 * scale + 11:
-            raise ImageError(f"{path}: {hr.shape[1]}x{hr.shape[0]} is too small to be measured")
-        hr, lr = image.degrade(hr, scale)
+        hr, lr = read_pair(path, scale)
         if number == 0:
             for method in methods.values():
                 method.upscale(lr)  # first runs pay for memory and threads
@@ -79,21 +80,20 @@ def evaluate(
             name: measure(columns, answer.pixels, hr, scale) | {"seconds": seconds[name]}
             for name, answer in answers.items()
         }
-        file = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
-        photographs.append(Photograph(file, hr.shape[1], hr.shape[0], rows))
+        photographs.append(Photograph(file_name(path, folder), hr.shape[1], hr.shape[0], rows))
         for name, answer in answers.items():
             macs[name] += answer.macs
-        routed = answers[ROUTED].result
-        assert routed is not None
-        cells += np.bincount(routed.plan.routes.ravel(), minlength=len(cells))
-        for stage, spent in routed.seconds.items():
+        result = answers[ROUTED].result
+        assert result is not None
+        cells += np.bincount(result.plan.routes.ravel(), minlength=len(cells))
+        for stage, spent in result.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + spent
         watch(lr, hr, answers)
         progress("images", number + 1, len(files))
     better = directions(columns)
     values, measured = means(photographs, list(methods), list(better))
     return Evaluation(
-        model=_title(engine),
+        model=model_title(engine.manifest),
         device=engine.device.name,
         images=len(files),
         rows=tuple(
@@ -113,6 +113,19 @@ def evaluate(
         per_image=tuple(photographs),
         deepest=expert_row(engine.manifest.deepest.name),
     )
+
+
+def read_pair(path: Path, scale: int) -> tuple[Floats, Floats]:
+    """An HR image, cut to a multiple of the scale, and its LR; ImageError when too small."""
+    hr = image.read(path).rgb
+    if min(hr.shape[:2]) < 4 * scale + 11:
+        raise ImageError(f"{path}: {hr.shape[1]}x{hr.shape[0]} is too small to be measured")
+    return image.degrade(hr, scale)
+
+
+def file_name(path: Path, folder: Path) -> str:
+    """What an image is called: its place in the folder."""
+    return path.relative_to(folder).as_posix() if folder.is_dir() else path.name
 
 
 def expert_row(name: str) -> str:
@@ -142,20 +155,12 @@ def _methods(engine: Engine, efforts: Sequence[float]) -> dict[str, Method]:
         height, width = lr.shape[0] * scale, lr.shape[1] * scale
         return Answer(image.resize(lr, height, width), 0.0)
 
-    def routed(effort: float | None) -> Method:
-        def upscale(lr: Floats) -> Answer:
-            result = engine.upscale(lr, effort)
-            return Answer(result.pixels, result.macs, result)
-
-        return Method(ROUTED, upscale)
-
     methods = {BICUBIC: Method(BICUBIC, bicubic)}
     for expert in sorted(engine.manifest.experts, key=lambda expert: expert.cost):
         # A bicubic expert is its own row.
-        methods[expert_row(expert.name)] = _whole(engine, expert.name, "expert")
-    methods[ROUTED] = routed(None)
-    for effort in efforts:
-        methods[f"{ROUTED}@{effort:g}"] = routed(effort)
+        methods[expert_row(expert.name)] = Method("expert", whole(engine, expert.name))
+    for effort in (None, *efforts):
+        methods[routed_row(effort)] = Method(ROUTED, routed(engine, effort))
     return methods
 
 
@@ -163,24 +168,40 @@ def _plain(engines: Sequence[Engine], scale: int) -> dict[str, Method]:
     """Other bundles, each its deepest expert everywhere; no expert's name has an @."""
     methods: dict[str, Method] = {}
     for engine in engines:
-        title = _title(engine)
+        title = model_title(engine.manifest)
         if engine.manifest.scale != scale:
             raise BundleError(f"{title} upscales by {engine.manifest.scale}, not by {scale}")
         if title in methods:
             raise BundleError(f"{title} is there twice; give one of them another name or version")
-        methods[title] = _whole(engine, engine.manifest.deepest.name, "against")
+        methods[title] = Method("against", whole(engine, engine.manifest.deepest.name))
     return methods
 
 
-def _whole(engine: Engine, name: str, kind: Kind) -> Method:
+def whole(engine: Engine, name: str) -> Upscale:
     """One expert on the whole image."""
     macs = engine.manifest.expert(name).macs
 
     def upscale(lr: Floats) -> Answer:
         return Answer(engine.run_expert(name, lr), macs * lr.shape[0] * lr.shape[1])
 
-    return Method(kind, upscale)
+    return upscale
 
 
-def _title(engine: Engine) -> str:
-    return f"{engine.manifest.name}@{engine.manifest.version}"
+def routed(engine: Engine, effort: float | None) -> Upscale:
+    """The engine at an effort, its own by default."""
+
+    def upscale(lr: Floats) -> Answer:
+        result = engine.upscale(lr, effort)
+        return Answer(result.pixels, result.macs, result)
+
+    return upscale
+
+
+def routed_row(effort: float | None) -> str:
+    """The row of the engine at an effort."""
+    return ROUTED if effort is None else f"{ROUTED}@{effort:g}"
+
+
+def model_title(manifest: Manifest) -> str:
+    """A model's name and version."""
+    return f"{manifest.name}@{manifest.version}"

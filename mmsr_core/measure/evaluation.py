@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["bicubic", "expert", "routed", "against", "computed"]
-"""computed: worked out afterwards, not run."""
+Kind = Literal["bicubic", "expert", "routed", "against", "peer", "computed"]
+"""peer: somebody else's program; computed: worked out afterwards, not run."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Evaluation:
                 for key, better in self.better.items()
             },
             "rows": [
-                {"name": row.name, **_finite(row.values), "seconds": row.seconds, "macs": row.macs}
+                {"name": row.name, **finite(row.values), "seconds": row.seconds, "macs": row.macs}
                 for row in self.rows
             ],
             "classes": self.classes,
             "stages": self.stages,
             "per_image": [
-                asdict(photo) | {"rows": {name: _finite(row) for name, row in photo.rows.items()}}
+                asdict(photo) | {"rows": {name: finite(row) for name, row in photo.rows.items()}}
                 for photo in self.per_image
             ],
         }
@@ -105,7 +105,8 @@ def means(
     return found, measured
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Values for JSON: what is infinite or missing becomes None."""
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 

@@ -6,6 +6,7 @@ of the oracle's saving that it keeps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ FLOOR = 1e-10
 DEAR, CHEAP = 1e-4, 10.0
 """The λ at the two ends of a frontier."""
 STEPS = 10
+FINE = 2
+"""A frontier has so many points where a search takes one step."""
 BISECTIONS = 6
 WORTH = 0.005
 """A saving smaller than this share of the time is none."""
@@ -34,6 +37,11 @@ class Scene:
     grid: Grid
     errors: Array
 
+    @property
+    def means(self) -> Array:
+        """`errors` as a router tells them: the mean over each cell's pixels, up to a factor."""
+        return np.asarray(self.errors / self.grid.areas[:, None])
+
 
 @dataclass(frozen=True)
 class Point:
@@ -46,6 +54,10 @@ class Point:
     lost: float
     cost: float
     plans: tuple[Plan, ...] = field(default=(), repr=False, compare=False)
+
+
+Family = Callable[[float], Point]
+"""Points by a knob in [0,1], dearer and better the larger it is."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +92,43 @@ def kept(cost: float, oracle: float) -> float | None:
     return (1 - cost) / (1 - oracle) if 1 - oracle >= WORTH else None
 
 
-def find_oracle(scenes: Sequence[Scene], plans: Sequence[Plan]) -> Oracle:
+def find_oracle(
+    scenes: Sequence[Scene], plans: Sequence[Plan], family: Family | None = None
+) -> Oracle:
     """The oracle beside `plans`, one for each scene and all of one bundle's costs.
 
     The oracle has one λ for all the scenes, as the router has. Where its frontier, which is
-    convex, has no point as good as the plans themselves, these are the answer.
+    convex, has no point as good as the plans themselves, these are the answer. `family` is what
+    `perfect` made of the scenes and costs, for who asks more than once.
     """
-    costs = plans[0].costs
+    family = family or perfect(scenes, plans[0].costs)
     routed = judge(scenes, plans)
-    truth = [scene.errors for scene in scenes]
-
-    def perfect(knob: float) -> Point:
-        return route(scenes, truth, "errors", knob, costs)
-
-    before, _ = crossing(perfect, lambda point: point.cost > routed.cost)
-    _, within = crossing(perfect, lambda point: point.lost <= routed.lost)
+    before, _ = crossing(family, lambda point: point.cost > routed.cost)
+    _, within = crossing(family, lambda point: point.lost <= routed.lost)
     at_cost = before if before is not None and before.lost < routed.lost else routed
     at_quality = within if within is not None and within.cost < routed.cost else routed
     return Oracle(routed, at_cost, at_quality)
+
+
+def perfect(scenes: Sequence[Scene], costs: Costs) -> Family:
+    """The plans of a router that knows every error, by knob; each is worked out once."""
+    truth = [scene.means for scene in scenes]
+
+    @cache
+    def point(knob: float) -> Point:
+        return route(scenes, truth, "errors", knob, costs)
+
+    return point
+
+
+def frontier(family: Family) -> tuple[Point, ...]:
+    """The family's members by rising cost, without those that a cheaper one is as good as."""
+    points = [family(float(knob)) for knob in np.linspace(0, 1, FINE * STEPS + 1)]
+    best: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.cost, point.lost)):
+        if not best or point.lost < best[-1].lost:
+            best.append(point)
+    return tuple(best)
 
 
 def route(
@@ -110,7 +141,7 @@ def route(
     """
     price = CHEAP * (DEAR / CHEAP) ** knob if output == "errors" else 1.0
     plans = [
-        make_plan(penalties(score, output, knob, costs), scene.grid, costs, price)
+        make_plan(penalties(score, output, knob, costs, scene.grid.areas), scene.grid, costs, price)
         for scene, score in zip(scenes, scores, strict=True)
     ]
     return judge(scenes, plans)
@@ -137,13 +168,11 @@ def psnr(scene: Scene, routes: npt.NDArray[np.intp]) -> float:
     return float(-10 * np.log10(max(FLOOR, error)))
 
 
-def crossing(
-    family: Callable[[float], Point], reached: Callable[[Point], bool]
-) -> tuple[Point | None, Point | None]:
+def crossing(family: Family, reached: Callable[[Point], bool]) -> tuple[Point | None, Point | None]:
     """The points of a family just before and just after its cheapest member that `reached` holds.
 
-    `family(knob)` is dearer and better the larger its knob in [0,1]. None for a side that is
-    empty: nothing lies before the first member, and the last may still not have reached.
+    None for a side that is empty: nothing lies before the first member, and the last may still
+    not have reached.
     """
     low, high = 0.0, 0.0
     before: Point | None = None

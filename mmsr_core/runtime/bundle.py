@@ -65,6 +65,22 @@ class Expert(_Frozen):
     radius: Annotated[int, Field(ge=0)] | None
     """Receptive radius in LR pixels; None when the network looks at the whole image."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    exact: InnerPath | None = None
+    """Its fp32 graph: for answers that are not finite, and for GPUs, which gain nothing by int8."""
+    exact_cost: Positive | None = None
+    """What `exact` costs, in the unit of `cost`."""
+    memory: Positive | None = None
+    """Bytes that a run holds per LR pixel; None: nobody has measured it."""
+    reason: str = ""
+    """Why the export gave the expert this precision."""
+
+    @model_validator(mode="after")
+    def _exact_fits(self) -> Self:
+        if (self.exact is None) != (self.exact_cost is None):
+            raise ValueError("exact and exact_cost go together")
+        if self.exact is not None and (self.precision == "fp32" or self.exact == self.graph):
+            raise ValueError("exact is for a graph that is not fp32, and another file")
+        return self
 
 
 class Route(_Frozen):
@@ -158,8 +174,8 @@ class Manifest(_Frozen):
             if route.fuser is not None and route.fuser not in self.fusers:
                 message = no_such("fuser", route.fuser, self.fusers, "here")
                 raise ValueError(f"route {label}: {message}")
-        graphs = [self.router.graph, *(e.graph for e in self.experts)]
-        graphs += [fuser.graph for fuser in self.fusers.values()]
+        graphs = [self.router.graph, *(fuser.graph for fuser in self.fusers.values())]
+        graphs += [path for e in self.experts for path in (e.graph, e.exact) if path is not None]
         if missing := sorted(set(graphs) - set(self.files)):
             raise ValueError(f"no hash for {missing[0]}")
         return self
@@ -236,8 +252,7 @@ def read_manifest(directory: Path) -> Manifest:
     version = data.get("format") if isinstance(data, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise BundleError(
-            f"{path}: bundle format {version} is newer than this mmsr reads ({FORMAT}); "
-            "upgrade mmsr"
+            f"{path}: format {version} is newer than this mmsr reads ({FORMAT}); upgrade mmsr"
         )
     try:
         return Manifest.model_validate(data)

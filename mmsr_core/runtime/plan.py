@@ -87,19 +87,24 @@ class Plan:
         return float(self.pixels() @ np.array(self.costs.routes) / area)
 
 
-def penalties(scores: Array, output: str, effort: float, costs: Costs) -> Array:
+def penalties(
+    scores: Array, output: str, effort: float, costs: Costs, areas: Array | None = None
+) -> Array:
     """What each route loses on each cell, (cells, routes), from the router's answer.
 
     Errors become shares of the image's expected error under the deepest route, so that one λ
     trades the same dB for the same time on a dark and on a bright photograph. Probabilities pick
     the first class, in the recipe's order, whose cumulative probability exceeds `effort`; later
-    and dearer routes are as good. Effort 1 is the deepest route everywhere.
+    and dearer routes are as good. Effort 1 is the deepest route everywhere. `areas` (cells,) in
+    pixels make the errors of cells that the image's border cuts short count for less.
     """
     if effort >= 1:
         losses = np.full(scores.shape, FORBIDDEN)
         losses[:, costs.deepest] = 0
         return losses
     if output == "errors":
+        if areas is not None:
+            scores = scores * areas[:, None]
         share: Array = scores / max(1e-12, float(scores[:, costs.deepest].sum()))
         return share
     reached = np.cumsum(scores, axis=1) > effort
@@ -120,25 +125,28 @@ def price(effort: float, knob: Effort) -> float:
     return float(np.interp(effort, efforts, prices))
 
 
-def make_plan(losses: Array, grid: Grid, costs: Costs, price: float) -> Plan:
-    """The best plan for `losses` (cells, routes), row by row, at λ = `price`."""
+def make_plan(losses: Array, grid: Grid, costs: Costs, price: float, block: int = BLOCK) -> Plan:
+    """The best plan for `losses` (cells, routes), row by row, at λ = `price`.
+
+    No region crosses the border of a block of so many cells a side.
+    """
     price = max(price, 1e-6)  # even free time is not wasted: ties go to fewer borders
     shaped = losses.reshape(grid.rows, grid.columns, -1)
     routes = np.empty((grid.rows, grid.columns), np.intp)
     regions: list[Region] = []
-    for top, left in product(range(0, grid.rows, BLOCK), range(0, grid.columns, BLOCK)):
-        block = shaped[top : top + BLOCK, left : left + BLOCK]
-        for rows, columns, route in _partition(block, grid, (top, left), costs, price):
+    for top, left in product(range(0, grid.rows, block), range(0, grid.columns, block)):
+        cells = shaped[top : top + block, left : left + block]
+        for rows, columns, route in _partition(cells, grid, (top, left), costs, price):
             regions.append(Region(grid.box(rows, columns), route))
             routes[rows, columns] = route
     return Plan(grid, tuple(regions), routes, costs)
 
 
-def uniform_plan(grid: Grid, costs: Costs, route: int) -> Plan:
+def uniform_plan(grid: Grid, costs: Costs, route: int, block: int = BLOCK) -> Plan:
     """One route everywhere, cut only as far as memory asks for."""
     losses = np.full((grid.rows * grid.columns, len(costs.routes)), FORBIDDEN)
     losses[:, route] = 0
-    return make_plan(losses, grid, costs, 1.0)
+    return make_plan(losses, grid, costs, 1.0, block)
 
 
 Rectangle = tuple[slice, slice, int]
@@ -255,11 +263,11 @@ def calibrate(
         """Mean dB lost over the photographs, and cost over all their pixels."""
         losses, spent = [], []
         for mine, grid in zip(photos, grids, strict=True):
-            wanted = penalties(predictions[mine], output, effort, costs)
+            wanted = penalties(predictions[mine], output, effort, costs, grid.areas)
             plan = make_plan(wanted, grid, costs, price)
             true = np.maximum(errors[mine], 1e-12)  # an empty sky has no error at all
-            got = true[np.arange(len(true)), plan.routes.ravel()].mean()
-            losses.append(10 * np.log10(got / true[:, costs.deepest].mean()))
+            got = grid.areas @ true[np.arange(len(true)), plan.routes.ravel()]
+            losses.append(10 * np.log10(got / (grid.areas @ true[:, costs.deepest])))
             spent.append(plan.cost)
         return float(np.mean(losses)), float(np.average(spent, weights=pixels))
 

@@ -4,6 +4,7 @@ Coordinates are LR pixels unless a name says otherwise. A cell is the square tha
 scores; a region is a rectangle of whole cells that one route answers for.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+
+SLAB = 64
+"""Rows that leave a canvas at a time: few enough for what follows to find them in the cache."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +76,49 @@ class Grid:
 
     def cells(self, image: Floats) -> Floats:
         """Image (3,h,w) → cells (rows·columns,3,t,t), row by row; short ones repeat the border."""
-        rows, columns, t = self.rows, self.columns, self.cell
-        below, right = rows * t - self.height, columns * t - self.width
-        padded = np.pad(image, ((0, 0), (0, below), (0, right)), mode="edge")
-        cut = padded.reshape(3, rows, t, columns, t).transpose(1, 3, 0, 2, 4)
-        return np.ascontiguousarray(cut.reshape(rows * columns, 3, t, t))
+        return next(self.cells_of(image.transpose(1, 2, 0), self.rows * self.columns))
+
+    @property
+    def areas(self) -> npt.NDArray[np.float64]:
+        """Pixels of every cell (rows·columns,), row by row."""
+        heights, widths = (
+            np.diff(np.append(np.arange(0, side, self.cell), side))
+            for side in (self.height, self.width)
+        )
+        return np.outer(heights, widths).ravel().astype(np.float64)
+
+    def cells_of(self, image: Floats, most: int) -> Iterator[Floats]:
+        """The cells of an image (h,w,3), whole rows of them at a time, `most` if one row allows."""
+        t, columns = self.cell, self.columns
+        step = max(1, most // columns)
+        for top in range(0, self.rows, step):
+            rows = min(step, self.rows - top)
+            strip = image[top * t : (top + rows) * t]
+            below, right = rows * t - strip.shape[0], columns * t - self.width
+            padded = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
+            cut = padded.reshape(rows, t, columns, t, 3).transpose(0, 2, 4, 1, 3)
+            yield np.ascontiguousarray(cut.reshape(rows * columns, 3, t, t))
 
 
 class Canvas:
     """An upscaled image under construction: regions are added, their weights sum to 1.
 
     Every region's weight is the product of two trapezoids, and those of a tiling's neighbours
-    are complementary, so that no normalisation is needed.
+    are complementary, so that no normalisation is needed. Only a band of it is in memory: rows
+    leave as soon as no later region touches them, and what is held moves down.
     """
 
-    def __init__(self, grid: Grid, scale: int, overlap: int, average: bool) -> None:
-        """`overlap` is the full width, in LR pixels, that neighbouring regions share."""
+    def __init__(
+        self, grid: Grid, scale: int, overlap: int, average: bool, band: int | None = None
+    ) -> None:
+        """`overlap` is the full width, in LR pixels, that neighbouring regions share; `band` the
+        most LR rows that are added between two calls of `take`, by default all of them."""
         self.grid, self.scale, self.average = grid, scale, average
         self.half = overlap * scale // 2
-        self.pixels: Floats = np.zeros((3, grid.height * scale, grid.width * scale), np.float32)
+        self._size = grid.height * scale, grid.width * scale
+        rows = self._size[0] if band is None else min(self._size[0], band * scale + 2 * self.half)
+        self._held: Floats = np.zeros((3, rows, self._size[1]), np.float32)
+        self._top = 0
 
     @property
     def margin(self) -> int:
@@ -99,7 +127,7 @@ class Canvas:
 
     def add(self, box: Box, upscaled: Floats, window: Box) -> None:
         """Blend in the answer for `box`: `upscaled` (3,H,W) covers the larger `window`."""
-        height, width = self.pixels.shape[1:]
+        height, width = self._size
         inner = box.scaled(self.scale)
         outer = inner.grown(self.half, height, width)
         origin = window.scaled(self.scale)
@@ -108,7 +136,8 @@ class Canvas:
             outer.top - origin.top : outer.bottom - origin.top,
             outer.left - origin.left : outer.right - origin.left,
         ]
-        target = self.pixels[:, outer.top : outer.bottom, outer.left : outer.right]
+        held = slice(outer.top - self._top, outer.bottom - self._top)
+        target = self._held[:, held, outer.left : outer.right]
         vertical = self._weights(inner.top, inner.bottom, height)
         horizontal = self._weights(inner.left, inner.right, width)
         if np.all(vertical == 1) and np.all(horizontal == 1):
@@ -123,6 +152,23 @@ class Canvas:
         for strip_rows, strip_columns in strips:
             weight = np.outer(vertical[strip_rows], horizontal[strip_columns])
             target[:, strip_rows, strip_columns] += answer[:, strip_rows, strip_columns] * weight
+
+    def take(self, bottom: int) -> Iterator[Floats]:
+        """The rows that are finished once every region above LR row `bottom` has been added.
+
+        Slabs (3,n,W) from top to bottom, each valid until the next; they leave the canvas when
+        the last has been asked for.
+        """
+        last = bottom >= self.grid.height
+        end = self._size[0] if last else bottom * self.scale - self.half
+        ready = end - self._top
+        for top in range(0, ready, SLAB):
+            yield self._held[:, top : min(ready, top + SLAB)]
+        self._top = end
+        if not last:  # the seam to the next band is half done
+            seam = self._held[:, ready : ready + 2 * self.half].copy()
+            self._held[:, : seam.shape[1]] = seam
+            self._held[:, seam.shape[1] :] = 0
 
     def _weights(self, start: int, stop: int, length: int) -> Floats:
         """Trapezoid over [start − half, stop + half), clipped to [0, length), flat at borders."""

@@ -108,6 +108,13 @@ def load_photos(
     return Photos(loaded["experts"], loaded["router"], loaded["test"])
 
 
+def load_some(recipe: Recipe, root: Path, split: SplitName, count: int) -> list[Pair]:
+    """At most `count` photographs of a split, spread over it."""
+    found = find_photos(recipe, root)[split]
+    places = np.linspace(0, len(found), min(count, len(found)), endpoint=False).astype(int)
+    return [load_pair(found[place], recipe.scale) for place in places]
+
+
 def load_pair(photo: Photo, scale: int) -> Pair:
     """One LR/HR pair; ImageError when the file is no image, RecipeError when it is too small."""
     hr = image.read(photo.path).rgb

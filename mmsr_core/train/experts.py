@@ -21,16 +21,16 @@ from mmsr_core.train.gan.perceptual import load_features
 from mmsr_core.train.material import Material
 from mmsr_core.train.nodes.claim import Claim
 from mmsr_core.train.nodes.ranks import launch
-from mmsr_core.train.recipe import Expert
 from mmsr_core.train.run import Run
 from mmsr_core.train.sources import Stored, Tiles
+from mmsr_core.train.tables import Expert
 
 
 def unfinished(run: Run, catalog: Catalog) -> list[Expert]:
     """The experts that have something to learn and are not finished yet."""
     return [
         expert
-        for expert in run.recipe.experts
+        for expert in run.recipe.exact
         if catalog.backbone(expert.backbone).training != "fixed"
         and not (run.expert(expert) / "weights.pt").exists()
     ]

@@ -13,9 +13,10 @@ from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.data import Pair, Photo, find_photos, to_tensor
 from mmsr_core.train.prepare.store import Store
-from mmsr_core.train.recipe import Expert, Recipe, Source
+from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.settings import Bands
 from mmsr_core.train.sources import Crops, Stored, Tiles
+from mmsr_core.train.tables import Expert, Source
 
 SCORED = 256
 """Tiles that are scored at a time."""

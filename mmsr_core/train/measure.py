@@ -12,6 +12,7 @@ from mmsr_core.measure.oracle import cell_sums
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.data import Pair, to_tensor
+from mmsr_core.train.graph import GraphModule
 from mmsr_core.train.labels import cheapest_within
 
 Routes = Mapping[str, tuple[tuple[str, ...], str | None]]
@@ -137,14 +138,9 @@ def cell_errors(answer: Tensor, truth: Tensor, grid: Grid) -> npt.NDArray[np.flo
     difference = ((answer - truth)[0] * weights).sum(0).double().square().numpy()
     height, width = difference.shape
     step = grid.cell * height // grid.height
-    means: npt.NDArray[np.float64] = cell_sums(difference, step) / cell_areas(height, width, step)
+    means: npt.NDArray[np.float64] = cell_sums(difference, step)
+    means /= Grid(height, width, step).areas
     return means
-
-
-def cell_areas(height: int, width: int, cell: int) -> npt.NDArray[np.int64]:
-    """Pixels of every cell, row by row: those at the far borders may be cut short."""
-    lengths = [np.diff(np.append(np.arange(0, side, cell), side)) for side in (height, width)]
-    return np.outer(*lengths).ravel()
 
 
 def route_costs(
@@ -154,7 +150,10 @@ def route_costs(
 
     Enough for an order; the exporter measures time where the graphs run.
     """
-    macs = {name: count_macs(module, side) for name, module in experts.items()}
+    macs = {
+        name: module.macs if isinstance(module, GraphModule) else count_macs(module, side)
+        for name, module in experts.items()
+    }
     costs = np.array([sum(macs[name] for name in names) for names, _ in routes.values()])
     relative: npt.NDArray[np.float64] = costs / (costs.max() or 1)
     return relative

@@ -4,110 +4,20 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mmsr_core.errors import PluginError, RecipeError, no_such
 from mmsr_core.plugin.catalog import Catalog, check_options
 from mmsr_core.plugin.components import Choice
-from mmsr_core.runtime import bundle
-from mmsr_core.runtime.bundle import ClassName, Name, Positive, Share
-from mmsr_core.train.settings import Adversarial, Bands, Count, Fit
+from mmsr_core.runtime.bundle import ClassName, Name
+from mmsr_core.train.settings import Adversarial, Bands, Fit
 from mmsr_core.train.strict import Strict, problem
+from mmsr_core.train.tables import Component, Expert, Route, Router, Source, Split, Tiles
 
 ADVERSARY = 32
 """Side of the smallest HR patch that a discriminator has to take."""
-
-
-class Source(Strict):
-    """A folder of HR photographs, walked recursively, and whose they are."""
-
-    folder: str
-    """Relative to the command's --images."""
-    shrink: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
-    """Each photograph is taken once per factor, reduced by it (JPEG grain goes with it)."""
-    source: str = "not stated"
-    licence: str = "not stated"
-    store: str | None = None
-    """Tiles that `mmsr prepare` made of this folder, relative to --images: the experts learn from
-    them; the router and the test need whole photographs, and take them from `folder`."""
-
-
-class Split(Strict):
-    """Shares of the photographs; no photograph is in two splits."""
-
-    experts: Share = 0.7
-    router: Share = 0.2
-    test: Share = 0.1
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if abs(self.experts + self.router + self.test - 1) > 1e-6:
-            raise ValueError("the three shares must sum to 1")
-        if min(self.experts, self.router, self.test) <= 0:
-            raise ValueError("every split needs a share above 0")
-        return self
-
-
-class Expert(Strict):
-    """A backbone at one depth; `training` overrides the recipe's."""
-
-    name: Name
-    backbone: str
-    depth: Annotated[int, Field(ge=0)] = 0
-    options: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
-    discriminator: dict[str, Any] = Field(default_factory=dict)
-    """Options of an adversarial backbone's discriminator."""
-    tiles: Literal["class", "all"] | None = None
-    """With bands: the tiles of the classes that it answers for (the default), or all of them."""
-
-
-class Component(Strict):
-    """A component by name, with the options it is built with."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def choice(self) -> Choice:
-        """The same in the plugin side's words."""
-        return Choice(name=self.name, options=self.options)
-
-
-class Route(Strict):
-    """The experts that answer for a class, and the fuser that joins two or more."""
-
-    experts: Annotated[tuple[str, ...], Field(min_length=1)]
-    fuser: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"experts": (value,)} if isinstance(value, str) else value
-
-
-class Router(Strict):
-    """What scores cells, and how its labels are measured."""
-
-    extractor: Component = Component(name="texture")
-    classifier: Component = Component(name="forest-gain")
-    epsilon: Positive = 0.05
-    """A label is the cheapest route within this many dB of the best."""
-    tolerance: Positive = 0.02
-    """dB that the default effort may lose on the router split."""
-    folds: Annotated[int, Field(ge=2)] = 4
-    """Effort is calibrated on predictions for photographs the classifier did not see."""
-
-
-class Tiles(bundle.Tiles):
-    """How the engine cuts, in LR pixels; the bundle's limits, so that what trains also exports."""
-
-    cell: Annotated[int, Field(ge=8, le=1024)] = 32
-    halo: Annotated[int, Field(ge=0, le=1024)] = 8
-    seam: Annotated[int, Field(ge=0, le=64)] = 2
 
 
 class Recipe(Strict):
@@ -131,6 +41,11 @@ class Recipe(Strict):
         names = [expert.name for expert in self.experts]
         if len(set(names)) != len(names):
             raise ValueError("two experts share one name")
+        exact = [expert.name for expert in self.exact]
+        for expert in self.experts:
+            if expert.quantize is not None and expert.quantize not in exact:
+                message = no_such("expert", expert.quantize, exact, "to quantize in this recipe")
+                raise ValueError(f"{expert.name}: {message}")
         fusers: dict[str, dict[str, Any]] = {}
         for label, route in self.routes.items():
             for name in route.experts:
@@ -162,7 +77,7 @@ class Recipe(Strict):
                 f"bands: {len(self.routes)} classes need {len(self.routes) - 1} cuts between "
                 f"them, not {len(bands.cuts)}"
             )
-        for expert in self.experts:
+        for expert in self.exact:
             if expert.tiles == "class" and not self.classes_of(expert):
                 raise ValueError(f'{expert.name} answers for no class; give it tiles = "all"')
 
@@ -170,15 +85,25 @@ class Recipe(Strict):
         """The training settings of one expert."""
         return self.training.overridden(expert.training)
 
+    @property
+    def exact(self) -> tuple[Expert, ...]:
+        """The experts with weights of their own, which are not another's 8-bit form."""
+        return tuple(expert for expert in self.experts if expert.quantize is None)
+
+    def source_of(self, expert: Expert) -> Expert:
+        """The expert whose weights an expert has: itself, or the one it is the 8-bit form of."""
+        return next(e for e in self.experts if e.name == (expert.quantize or expert.name))
+
     def classes_of(self, expert: Expert) -> tuple[str, ...]:
         """The classes whose tiles an expert learns from; none means all tiles."""
         if self.bands is None or expert.tiles == "all":
             return ()
-        return tuple(label for label, route in self.routes.items() if expert.name in route.experts)
+        mine = {e.name for e in self.experts if self.source_of(e) == expert}
+        return tuple(label for label, route in self.routes.items() if mine & set(route.experts))
 
     def check(self, catalog: Catalog) -> None:
         """Raise MmsrError unless every component is installed and takes its options."""
-        for expert in self.experts:
+        for expert in self.exact:
             with _located(f"expert {expert.name}"):
                 self._check_expert(expert, catalog)
         with _located("router.extractor"):

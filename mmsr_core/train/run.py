@@ -15,7 +15,8 @@ from torch import nn
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import RouterData
-from mmsr_core.train.recipe import Expert, Recipe, parse
+from mmsr_core.train.recipe import Recipe, parse
+from mmsr_core.train.tables import Expert
 
 RECIPE = "recipe.json"
 ROUTER = "router.npz"
@@ -74,6 +75,10 @@ class Run:
         """The directory of one expert."""
         return self.directory / "experts" / expert.name
 
+    def graph(self, expert: Expert) -> Path:
+        """Where an 8-bit expert lies, once it is made."""
+        return self.expert(expert) / "graph.onnx"
+
     def build(self, expert: Expert, catalog: Catalog) -> nn.Module:
         """The expert's network with its initial weights, the same at every call.
 
@@ -104,10 +109,7 @@ class Run:
         if catalog.backbone(expert.backbone).training != "fixed":
             path = self.expert(expert) / "weights.pt"
             if not path.exists():
-                raise RecipeError(
-                    f"{self.directory}: expert {expert.name} is not trained yet; "
-                    "finish it with mmsr train … --resume"
-                )
+                raise self._unfinished(expert)
             module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return module
 
@@ -117,6 +119,19 @@ class Run:
         beside = path.with_suffix(".part")
         torch.save(module.state_dict(), beside)
         os.replace(beside, path)
+
+    def save_graph(self, expert: Expert, graph: bytes) -> None:
+        """Keep an 8-bit expert, atomically."""
+        beside = self.graph(expert).with_suffix(".part")
+        beside.write_bytes(graph)
+        os.replace(beside, self.graph(expert))
+
+    def read_graph(self, expert: Expert) -> bytes:
+        """An 8-bit expert; RecipeError when it is not made yet."""
+        try:
+            return self.graph(expert).read_bytes()
+        except FileNotFoundError:
+            raise self._unfinished(expert) from None
 
     def save_record(self, expert: Expert, record: dict[str, Any]) -> None:
         """Keep what training an expert took, atomically."""
@@ -169,9 +184,17 @@ class Run:
         """Keep what training measured on the test split, atomically."""
         write_json(self.directory / SCORES, scores)
 
+    def _unfinished(self, expert: Expert) -> RecipeError:
+        return RecipeError(
+            f"{self.directory}: expert {expert.name} is not trained yet; "
+            "finish it with mmsr train … --resume"
+        )
+
     def _fingerprint(self, expert: Expert) -> dict[str, Any]:
         """Everything that an expert's weights depend on."""
         recipe = self.recipe
+        if expert.quantize is not None:
+            return self._fingerprint(recipe.source_of(expert)) | {"quantize": expert.quantize}
         return {
             "scale": recipe.scale,
             "seed": recipe.seed,
@@ -188,7 +211,8 @@ class Run:
 
     def _check_fingerprint(self, expert: Expert) -> None:
         folder = self.expert(expert)
-        if not (folder / "checkpoint.pt").exists() and not (folder / "weights.pt").exists():
+        made = (folder / "checkpoint.pt", folder / "weights.pt", self.graph(expert))
+        if not any(path.exists() for path in made):
             return
         before = read_json(folder / RECIPE)
         now = self._fingerprint(expert)

@@ -14,14 +14,17 @@ from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import Output, RouterData
 from mmsr_core.plugin.stages import apply
+from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.data import SPLITS, Pair, Photos, Report, find_photos, load_photos
 from mmsr_core.train.depths import Beside, depth_table, with_experts, without_experts
+from mmsr_core.train.eightbit import Quantize, expert_modules, make_eight_bit
 from mmsr_core.train.experts import train_experts, unfinished
 from mmsr_core.train.labels import FLOOR, cheapest_within
 from mmsr_core.train.material import Material, band_extractor, band_of, stored_material
-from mmsr_core.train.measure import Routes, cell_areas, count_macs, measure_routes
+from mmsr_core.train.measure import Routes, count_macs, measure_routes
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run, building
+from mmsr_core.train.tables import Expert
 
 Elsewhere = Callable[[Run, Catalog, Path, Report], None]
 """Trains a run's unfinished experts on other machines, which see the run and the images too."""
@@ -35,17 +38,18 @@ def train(
     report: Report,
     resume: bool = False,
     elsewhere: Elsewhere | None = None,
+    quantize: Quantize | None = None,
 ) -> Run:
     """Train a whole recipe on the photographs under `images` into the run directory `out`.
 
     Everything that can be wrong with the request is checked before the first photograph is
     read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
-    `elsewhere` trains the experts in place of this process.
+    `elsewhere` trains the experts in place of this process; `quantize` makes the 8-bit ones.
     """
     recipe.check(catalog)
     # Built once for nothing: a bad value of an option shows now, not after hours.
     planned = Run(out, recipe)
-    for expert in recipe.experts:
+    for expert in recipe.exact:
         planned.build(expert, catalog)
         planned.discriminator(expert, catalog)
     build_extractor(recipe, catalog)
@@ -66,6 +70,7 @@ def train(
         train_experts(run, catalog, stored or Material(recipe, images, photos.experts), report)
     elif learning and elsewhere is not None:
         elsewhere(run, catalog, images, report)
+    make_eight_bit(run, images, catalog, quantize, report)
     train_router(run, catalog, photos, report)
     return run
 
@@ -137,7 +142,7 @@ def scores(
         np.average(
             test.errors[test.images == index],
             axis=0,
-            weights=cell_areas(height, width, recipe.tiles.cell),
+            weights=Grid(int(height), int(width), recipe.tiles.cell).areas,
         )
         for index, (height, width) in enumerate(test.shapes)
     ]
@@ -190,7 +195,7 @@ def _measure(
     recipe = run.recipe
     return measure_routes(
         pairs,
-        {expert.name: run.trained(expert, catalog) for expert in recipe.experts},
+        expert_modules(run, catalog),
         {fuser.name: fuser.module for fuser in build_fusers(recipe, catalog)},
         routes,
         extractor,
@@ -224,29 +229,34 @@ def build_fusers(recipe: Recipe, catalog: Catalog) -> tuple[FuserDraft, ...]:
     return tuple(found.values())
 
 
+def _draft_expert(run: Run, expert: Expert, catalog: Catalog) -> ExpertDraft:
+    source = run.recipe.source_of(expert)
+    module = run.trained(source, catalog)
+    eight_bit = expert.quantize is not None
+    return ExpertDraft(
+        name=expert.name,
+        backbone=source.backbone,
+        depth=source.depth,
+        radius=catalog.backbone(source.backbone).radius(source.depth),
+        macs=count_macs(module),
+        module=None if eight_bit else module,
+        graph=run.read_graph(expert) if eight_bit else None,
+        exact=expert.quantize,
+    )
+
+
 def make_draft(run: Run, catalog: Catalog) -> Draft:
     """Everything an exporter needs of a finished run; RecipeError when it isn't finished."""
     recipe = run.recipe
     data = run.router_data()
     extractor = build_extractor(recipe, catalog)
-    modules = {expert.name: run.trained(expert, catalog) for expert in recipe.experts}
     return Draft(
         name=recipe.name,
         version=recipe.version,
         scale=recipe.scale,
         classes=tuple(recipe.routes),
         routes=dict(routes_of(recipe)),
-        experts=tuple(
-            ExpertDraft(
-                name=expert.name,
-                backbone=expert.backbone,
-                depth=expert.depth,
-                radius=catalog.backbone(expert.backbone).radius(expert.depth),
-                macs=count_macs(modules[expert.name]),
-                module=modules[expert.name],
-            )
-            for expert in recipe.experts
-        ),
+        experts=tuple(_draft_expert(run, expert, catalog) for expert in recipe.experts),
         fusers=build_fusers(recipe, catalog),
         router=RouterDraft(
             extractor=extractor,

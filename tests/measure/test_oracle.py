@@ -11,8 +11,10 @@ from mmsr_core.measure.oracle import (
     cell_sums,
     crossing,
     find_oracle,
+    frontier,
     judge,
     kept,
+    perfect,
     route,
 )
 from mmsr_core.runtime.plan import Costs, make_plan, penalties, uniform_plan
@@ -141,3 +143,25 @@ def test_cell_sums_equal_a_loop(height, width, step):
         for left in range(0, width, step)
     ]
     np.testing.assert_allclose(cell_sums(values, step), naive)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1000))
+def test_a_frontier_gets_better_with_every_step_in_cost(seed):
+    points = frontier(perfect([scene(seed), scene(seed + 1)], COSTS))
+    costs, losses = ([getattr(point, what) for point in points] for what in ("cost", "lost"))
+    assert costs == sorted(set(costs))
+    assert losses == sorted(set(losses), reverse=True)
+
+
+def test_a_dearer_point_that_is_no_better_is_not_on_the_frontier():
+    points = {0.0: Point(1.0, 0.1), 1.0: Point(0.0, 1.0)}
+    bump = Point(0.5, 1.2)
+    assert frontier(lambda knob: points.get(knob, bump)) == (points[0.0], points[1.0])
+
+
+def test_what_is_asked_twice_is_worked_out_once():
+    family = perfect([scene(0)], COSTS)
+    assert family(0.5) is family(0.5)
+    plans = plans_of([scene(0)], [scene(0).errors], 0.2)
+    assert find_oracle([scene(0)], plans, family) == find_oracle([scene(0)], plans)

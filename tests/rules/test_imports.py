@@ -98,7 +98,6 @@ RULES = [
             "skl2onnx",
             "onnxruntime",
             "mmsr_onnx",
-            "mmsr_core.runtime.session",
             "mmsr_core.runtime.engine",
             "mmsr_core.cli",
             *PLUGINS,

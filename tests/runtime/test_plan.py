@@ -223,3 +223,9 @@ def test_losses_count_from_the_deepest_expert_not_from_a_fused_route_that_costs_
     scores = np.ones((grid.rows * grid.columns, 3))
     losses = penalties(scores, "errors", effort=1, costs=costs)
     assert (make_plan(losses, grid, costs, 1.0).routes == 2).all()
+
+
+def test_a_cell_that_the_border_cuts_short_counts_for_its_pixels():
+    scores = np.array([[3.0, 1.0], [3.0, 1.0]])
+    losses = penalties(scores, "errors", 0.5, Costs((0.1, 1.0), 0), np.array([30.0, 10.0]))
+    np.testing.assert_allclose(losses, [[2.25, 0.75], [0.75, 0.25]])

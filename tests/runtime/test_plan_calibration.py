@@ -38,11 +38,11 @@ def lost(knob, output, predictions, errors, images, shapes):
     losses = []
     for index, shape in enumerate(shapes):
         mine, grid = images == index, Grid(*shape, 16)
-        wanted = penalties(predictions[mine], output, knob.default, COSTS)
+        wanted = penalties(predictions[mine], output, knob.default, COSTS, grid.areas)
         plan = make_plan(wanted, grid, COSTS, price(knob.default, knob))
         true = errors[mine]
-        got = true[np.arange(len(true)), plan.routes.ravel()].mean()
-        losses.append(10 * np.log10(got / true[:, COSTS.deepest].mean()))
+        got = grid.areas @ true[np.arange(len(true)), plan.routes.ravel()]
+        losses.append(10 * np.log10(got / (grid.areas @ true[:, COSTS.deepest])))
     return np.mean(losses)
 
 

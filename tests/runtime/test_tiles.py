@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,17 +26,22 @@ def guillotine(draw, rows, columns):
 
 @st.composite
 def tilings(draw):
-    """A canvas, and the boxes of one tiling of it."""
+    """A canvas, the boxes of one tiling of it, and their overlap."""
     cell = draw(st.integers(2, 9))
     grid = Grid(draw(st.integers(1, 4 * cell)), draw(st.integers(1, 4 * cell)), cell)
     overlap = draw(st.integers(0, cell))
     canvas = Canvas(grid, draw(st.integers(1, 4)), overlap, draw(st.booleans()))
     cells = draw(guillotine(slice(0, grid.rows), slice(0, grid.columns)))
-    return canvas, draw(st.permutations([grid.box(*pair) for pair in cells]))
+    return canvas, draw(st.permutations([grid.box(*pair) for pair in cells])), overlap
 
 
 def window_of(canvas, box):
     return box.grown(canvas.margin, canvas.grid.height, canvas.grid.width)
+
+
+def pixels_of(canvas):
+    """All of a canvas that has never been taken from."""
+    return np.concatenate([slab.copy() for slab in canvas.take(canvas.grid.height)], axis=1)
 
 
 def nearest(image, window, scale):
@@ -44,20 +51,46 @@ def nearest(image, window, scale):
 
 @given(tilings(), st.integers(0, 99))
 def test_cutting_and_stitching_a_nearest_upscale_changes_nothing(tiling, seed):
-    canvas, boxes = tiling
+    canvas, boxes, _ = tiling
     grid = canvas.grid
     image = np.random.default_rng(seed).random((3, grid.height, grid.width), np.float32)
     for box in boxes:
         window = window_of(canvas, box)
         canvas.add(box, nearest(image, window, canvas.scale), window)
     everything = Box(0, grid.height, 0, grid.width)
-    np.testing.assert_allclose(canvas.pixels, nearest(image, everything, canvas.scale), atol=1e-6)
+    np.testing.assert_allclose(
+        pixels_of(canvas), nearest(image, everything, canvas.scale), atol=1e-6
+    )
+
+
+@given(tilings(), st.integers(0, 99))
+def test_rows_that_leave_as_they_are_finished_are_those_of_the_whole(tiling, seed):
+    whole, boxes, overlap = tiling
+    grid = whole.grid
+    rng = np.random.default_rng(seed)
+    inside = {y for box in boxes for y in range(box.top + 1, box.bottom)}
+    bottoms = sorted({*range(1, grid.height), grid.height} - inside)  # where no box is crossed
+    bands = [
+        [box for box in boxes if top <= box.top < bottom] for top, bottom in pairwise([0, *bottoms])
+    ]
+    tallest = max(bottom - top for top, bottom in pairwise([0, *bottoms]))
+    part = Canvas(grid, whole.scale, overlap, whole.average, tallest)
+    found = []
+    for bottom, band in zip(bottoms, bands, strict=True):
+        for box in band:
+            window = window_of(whole, box)
+            size = window.scaled(whole.scale)
+            answer = rng.random((3, size.bottom - size.top, size.right - size.left), np.float32)
+            whole.add(box, answer, window)
+            part.add(box, answer, window)
+        found += [slab.copy() for slab in part.take(bottom)]
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), pixels_of(whole))
 
 
 @given(tilings())
 def test_the_weights_on_any_pixel_sum_to_one(tiling):
-    canvas, boxes = tiling
-    total = np.zeros_like(canvas.pixels)
+    canvas, boxes, _ = tiling
+    total = 0
     for box in boxes:
         alone = Canvas(canvas.grid, canvas.scale, 0, canvas.average)
         alone.half = canvas.half
@@ -65,7 +98,7 @@ def test_the_weights_on_any_pixel_sum_to_one(tiling):
         size = window.scaled(canvas.scale)
         shape = 3, size.bottom - size.top, size.right - size.left
         alone.add(box, np.ones(shape, np.float32), window)
-        total += alone.pixels
+        total = total + pixels_of(alone)
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
@@ -75,7 +108,7 @@ def blend_of_zero_and_one(overlap, average, scale=1):
         window = window_of(canvas, box)
         width = (window.right - window.left) * scale
         canvas.add(box, np.full((3, 4 * scale, width), value, np.float32), window)
-    return canvas.pixels[0, 0]
+    return pixels_of(canvas)[0, 0]
 
 
 def test_an_average_is_flat_over_the_overlap():
@@ -136,3 +169,15 @@ def test_a_grown_box_stays_inside_the_image(margin):
 def test_a_scaled_box_has_the_scaled_area():
     box = Box(1, 4, 2, 7)
     assert box.scaled(3).area == 9 * box.area == 9 * 15
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(8, 64))
+def test_the_areas_of_the_cells_are_those_of_their_boxes(height, width, cell):
+    grid = Grid(height, width, cell)
+    boxes = [
+        grid.box(slice(row, row + 1), slice(column, column + 1)).area
+        for row in range(grid.rows)
+        for column in range(grid.columns)
+    ]
+    assert grid.areas.tolist() == boxes
+    assert grid.areas.sum() == height * width

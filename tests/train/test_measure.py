@@ -8,7 +8,6 @@ from torch import nn
 from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.data import Pair
 from mmsr_core.train.measure import (
-    cell_areas,
     cell_errors,
     count_macs,
     measure_routes,
@@ -53,14 +52,6 @@ def test_cell_errors_equal_a_loop_over_cells_at_any_size(height, width, cell, sc
     answer, truth = rng.random((2, 1, 3, height * scale, width * scale), np.float32)
     fast = cell_errors(torch.from_numpy(answer), torch.from_numpy(truth), Grid(height, width, cell))
     np.testing.assert_allclose(fast, naive_cell_errors(answer, truth, cell * scale), 1e-5, 1e-8)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 100), st.integers(1, 100), st.integers(8, 64))
-def test_cell_areas_sum_to_the_image(height, width, cell):
-    areas = cell_areas(height, width, cell)
-    assert len(areas) == Grid(height, width, cell).rows * Grid(height, width, cell).columns
-    assert areas.sum() == height * width
 
 
 def test_macs_count_every_use_of_a_weight():

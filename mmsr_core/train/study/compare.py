@@ -14,6 +14,7 @@ from mmsr_core.runtime.image import find_images
 from mmsr_core.runtime.plan import Costs
 from mmsr_core.train.data import Pair, Photo, Report, SplitName, load_pair, load_photos
 from mmsr_core.train.depths import Beside
+from mmsr_core.train.eightbit import expert_modules
 from mmsr_core.train.measure import measure_cells
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run, write_json
@@ -118,7 +119,7 @@ def _measure(
     """Size of cells → set → its measurements; the experts run once on every photograph."""
     recipe = run.recipe
     extractor, columns = build_features(recipe, catalog)
-    experts = {expert.name: run.trained(expert, catalog) for expert in recipe.experts}
+    experts = expert_modules(run, catalog)
     fusers = {fuser.name: fuser.module for fuser in build_fusers(recipe, catalog)}
     found: dict[int, dict[str, Measured]] = {cell: {} for cell in sizes(recipe, ask)}
     for name, pairs in sets.items():

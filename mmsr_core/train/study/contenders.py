@@ -15,8 +15,7 @@ from mmsr_core.plugin.stages import apply
 from mmsr_core.runtime.plan import Array, Costs
 from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.labels import cheapest_within
-from mmsr_core.train.measure import cell_areas
-from mmsr_core.train.recipe import Component, Recipe
+from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.stages import fit_classifier, out_of_fold
 from mmsr_core.train.study.rules import (
     RULES,
@@ -25,6 +24,7 @@ from mmsr_core.train.study.rules import (
     quantile_thresholds,
     shares_below,
 )
+from mmsr_core.train.tables import Component
 
 FORESTS = ("forest-gain", "forest")
 ORACLE = "oracle"
@@ -85,9 +85,9 @@ class Measured:
         labels = cheapest_within(data.errors, times, epsilon)
         scenes = []
         for errors, (height, width) in zip(by_image(data.errors, data), data.shapes, strict=True):
-            areas = cell_areas(height, width, cell)
-            weighted = errors * areas[:, None] / areas.sum()
-            scenes.append(Scene(Grid(int(height), int(width), cell), weighted))
+            grid = Grid(int(height), int(width), cell)
+            weighted = errors * grid.areas[:, None] / grid.areas.sum()
+            scenes.append(Scene(grid, weighted))
         return cls(replace(data, costs=times, labels=labels), tuple(scenes), costs, columns)
 
     def seen_through(self, features: str) -> RouterData:
@@ -217,7 +217,7 @@ def ruled(
 
 def perfect(target: Measured, tolerance: float) -> Outcome:
     """The cheapest plans that the oracle makes within the tolerance."""
-    truth = [scene.errors for scene in target.scenes]
+    truth = [scene.means for scene in target.scenes]
 
     def family(knob: float) -> Point:
         return route(target.scenes, truth, "errors", knob, target.costs)

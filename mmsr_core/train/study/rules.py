@@ -8,7 +8,6 @@ import numpy.typing as npt
 from mmsr_core.measure.oracle import FLOOR, Scene
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.runtime.plan import Array, Costs
-from mmsr_core.train.measure import cell_areas
 
 RULES = {"tvat-threshold": "tvat", "edge-threshold": "edge_score"}
 """Classifier → the feature whose bands it makes."""
@@ -69,5 +68,5 @@ def _losses(scene: Scene, costs: Costs, price: float) -> Array:
     """Of every cell under every route: its share of the error, and λ times its time."""
     grid = scene.grid
     share = scene.errors / max(FLOOR, float(scene.errors[:, costs.deepest].sum()))
-    area = cell_areas(grid.height, grid.width, grid.cell) / (grid.height * grid.width)
+    area = grid.areas / (grid.height * grid.width)
     return np.asarray(share + price * np.outer(area, costs.routes))

@@ -93,6 +93,15 @@ def test_an_exported_run_upscales(exported):
     assert engine.upscale(image).pixels.shape == (74, 100, 3)
 
 
+@pytest.mark.parametrize("form", [(), ("--tiles",), ("--required-effort",)])
+def test_a_run_becomes_one_graph(mmsr, run, tmp_path, form):
+    out = tmp_path / "system.onnx"
+    result = mmsr("export", run, "--onnx", "--single-file", *form, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{out}: tiny-x2 1.0.0 as one graph of ")
+    assert [path.name for path in tmp_path.iterdir()] == ["system.onnx"]
+
+
 def test_name_and_version_replace_those_of_the_recipe(mmsr, run, tmp_path):
     options = ("--name", "mine", "--version", "2.1.0")
     result = mmsr("export", run, "--onnx", "--out", tmp_path / "out", *options)

@@ -1,0 +1,1 @@
+"""The benchmark: from a file to a file, the routed engine beside what one would run otherwise."""

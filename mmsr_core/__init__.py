@@ -4,6 +4,7 @@
 imported when they are first asked for, so that `import mmsr_core` costs next to nothing.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "Engine", "MmsrError", "__version__", "load"]
 
 
-def load(model: str | Path, device: str = "auto") -> "Engine":
+def load(
+    model: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    notice: Callable[[str], None] = lambda line: None,
+) -> "Engine":
     """Open a model by name, `name@version` or directory, on `auto`, `cpu`, `cuda` or `cuda:n`.
 
+    `threads` and `notice` as of `Engine`.
     Raises BundleError when the model is missing or damaged, DeviceError when the device is not
     there.
     """
     from mmsr_core.runtime.engine import Engine
     from mmsr_registry import Registry
 
-    return Engine.open(Registry().find(model), device)
+    return Engine.open(Registry().find(model), device, threads, notice)
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,12 @@ Examples:
     help="Folder of HR images; their LR versions are made by antialiased bicubic.",
 )
 @click.option("--scale", type=int, help="Fail unless the model has this scale.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto (cuda or cpu), cpu, cuda[:N], tensorrt[:N] or openvino.",
+)
 @click.option(
     "--effort",
     "efforts",

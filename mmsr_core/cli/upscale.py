@@ -1,20 +1,17 @@
 """mmsr upscale: photographs in, larger photographs out."""
 
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from mmsr_core.cli.size import size
 from mmsr_core.errors import ImageError, MmsrError
 
 if TYPE_CHECKING:
-    from mmsr_core.runtime.engine import Engine, Result
-    from mmsr_core.runtime.image import Image
+    from mmsr_core.runtime.files import Task
 
 
 @click.command(
@@ -34,7 +31,12 @@ Examples:
     help="An image file for one image; otherwise a folder, made if missing.",
 )
 @click.option("--model", default="compact-x4", show_default=True, help="NAME[@VERSION] or a path.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto (cuda or cpu), cpu, cuda[:N], tensorrt[:N] or openvino.",
+)
 @click.option(
     "--effort",
     type=click.FloatRange(0, 1),
@@ -53,6 +55,12 @@ Examples:
     type=click.Path(path_type=Path),
     help="Paint the route of each tile over the picture (a folder for several images).",
 )
+@click.option(
+    "--memory",
+    type=size,
+    metavar="SIZE",
+    help="Memory to use at most, say 800M or 2G.  [default: half of what is free]",
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write statistics.")
 def command(
     inputs: tuple[Path, ...],
@@ -62,6 +70,7 @@ def command(
     effort: float | None,
     overlap: int | None,
     map_path: Path | None,
+    memory: int | None,
     json_path: Path | None,
 ) -> None:
     """Upscale image files, or every image in a folder.
@@ -72,25 +81,36 @@ def command(
     """
     from mmsr_core import load
     from mmsr_core.cli.files import check_place, write_json
+    from mmsr_core.runtime.files import GPU_WORKERS, Settings, upscale_files, workers_for
+    from mmsr_core.runtime.memory import PROCESS, SHARE, free_memory
 
     check_place(json_path)
     tasks = plan_outputs(inputs, output, map_path)
-    engine = load(model, device)
+    workers, threads = workers_for(len(tasks))
+    engine = load(model, device, threads, lambda line: click.echo(line, err=True))
     if overlap is not None and overlap > engine.manifest.tiles.cell:
         raise MmsrError(
             f"--overlap {overlap} is wider than a tile of {model}, {engine.manifest.tiles.cell}"
         )
     if device == "auto":
         click.echo(f"on {engine.device.name} ({engine.device.reason})", err=True)
+    room = int(free_memory() * SHARE) if memory is None else max(0, memory - PROCESS)
+    if engine.device.is_gpu:
+        workers = min(workers, GPU_WORKERS)
+    settings = Settings(effort, overlap, room, workers)
     rows, failures = [], []
-    with click.progressbar(length=len(tasks) * 100, label="upscaling", file=sys.stderr) as bar:
-        for number, (task, outcome) in enumerate(_run(engine, tasks, effort, overlap, bar)):
-            bar.update(100 * (number + 1) - bar.pos)
+    with click.progressbar(length=1000, label="upscaling", file=sys.stderr) as bar:
+
+        def watch(share: float) -> None:
+            bar.update(int(1000 * share) - bar.pos)
+
+        for task, outcome in upscale_files(engine, tasks, settings, watch):
             if isinstance(outcome, MmsrError):
                 failures.append(f"{task.source}: {_reason(outcome, task.source)}")
                 rows.append({"input": str(task.source), "error": failures[-1]})
             else:
                 rows.append({"input": str(task.source), "output": str(task.target)} | outcome)
+        watch(1.0)
     if json_path is not None:
         statistics = {"model": model, "device": engine.device.name, "images": rows}
         write_json(json_path, statistics)
@@ -100,20 +120,12 @@ def command(
         raise MmsrError(head + "; ".join(failures))
 
 
-@dataclass(frozen=True)
-class Task:
-    """One image to upscale: where it is, where it goes, and where its route map goes."""
-
-    source: Path
-    target: Path
-    map: Path | None
-
-
-def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) -> list[Task]:
+def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) -> "list[Task]":
     """Pair every input image with its output; MmsrError before any work when that can't be.
 
     A folder's images keep their places below it. Formats that can't be written become PNG.
     """
+    from mmsr_core.runtime.files import Task
     from mmsr_core.runtime.image import IMAGE_SUFFIXES, check_writable, find_images
 
     pairs: list[tuple[Path, Path]] = []
@@ -144,79 +156,6 @@ def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) ->
             check_writable(written)
         tasks.append(Task(source, target, painted))
     return tasks
-
-
-Outcome = dict[str, Any] | MmsrError
-
-
-def _run(
-    engine: "Engine", tasks: Sequence[Task], effort: float | None, overlap: int | None, bar: Any
-) -> Iterator[tuple[Task, Outcome]]:
-    """Upscale task by task; the next image is decoded and the last encoded meanwhile."""
-    from mmsr_core.runtime.image import read
-
-    def tell(share: float) -> None:
-        bar.update(max(0, bar.pos - bar.pos % 100 + int(share * 99) - bar.pos))
-
-    with ThreadPoolExecutor(2) as pool:
-        reading = [pool.submit(read, task.source) for task in tasks[:1]]
-        writing: tuple[Task, Future[None], dict[str, Any]] | None = None
-        for number, task in enumerate(tasks):
-            loaded = reading.pop()
-            reading += [pool.submit(read, later.source) for later in tasks[number + 1 : number + 2]]
-            started = time.perf_counter()
-            problem: MmsrError | None = None
-            try:
-                image = loaded.result()
-                result = engine.upscale(image.rgb, effort, overlap, tell)
-            except MmsrError as error:
-                problem = error
-            if writing is not None:
-                yield _written(*writing)
-                writing = None
-            if problem is not None:
-                yield task, problem
-                continue
-            facts = _facts(engine, image, result, time.perf_counter() - started)
-            writing = task, pool.submit(_write, engine, task, image, result), facts
-        if writing is not None:
-            yield _written(*writing)
-
-
-def _written(task: Task, future: "Future[None]", facts: dict[str, Any]) -> tuple[Task, Outcome]:
-    try:
-        future.result()
-    except MmsrError as error:
-        return task, error
-    return task, facts
-
-
-def _write(engine: "Engine", task: Task, image: "Image", result: "Result") -> None:
-    from mmsr_core.runtime.image import Image, resize, write
-    from mmsr_core.runtime.routemap import paint
-
-    height, width = result.pixels.shape[:2]
-    alpha = None if image.alpha is None else resize(image.alpha, height, width).clip(0, 1)
-    write(task.target, replace(image, rgb=result.pixels, alpha=alpha))
-    if task.map is not None:
-        picture = paint(result.plan, engine.manifest.classes, result.pixels)
-        write(task.map, Image(rgb=picture))
-
-
-def _facts(engine: "Engine", image: "Image", result: "Result", seconds: float) -> dict[str, Any]:
-    plan = result.plan
-    classes = engine.manifest.classes
-    shares = {label: float((plan.routes == r).mean()) for r, label in enumerate(classes)}
-    return {
-        "size": [image.rgb.shape[1], image.rgb.shape[0]],
-        "upscaled": [result.pixels.shape[1], result.pixels.shape[0]],
-        "seconds": round(seconds, 4),
-        "stages": {stage: round(spent, 4) for stage, spent in result.seconds.items()},
-        "classes": shares,
-        "regions": len(plan.regions),
-        "cost": round(plan.cost, 4),
-        "macs": result.macs,
-    }
 
 
 def _reason(error: MmsrError, source: Path) -> str:

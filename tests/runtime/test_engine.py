@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsr_core.errors import BundleError, DeviceError
-from mmsr_core.runtime.engine import Engine, batches
+from mmsr_core.runtime.engine import Engine
 from mmsr_core.runtime.plan import Costs, Plan, Region
 from mmsr_core.runtime.session import Device
-from mmsr_core.runtime.tiles import Box
 
 FUSED = {
     "classes": ["SIMPLE", "MODERATE"],
@@ -101,7 +100,7 @@ def test_one_expert_in_tiles_equals_that_expert_on_the_whole_image(
 def test_a_checkerboard_of_routes_shows_no_border(one_expert, monkeypatch):
     image = noise(48, 40)
 
-    def checkerboard(losses, grid, costs, price):
+    def checkerboard(losses, grid, costs, price, block):
         routes = np.indices((grid.rows, grid.columns)).sum(0) % 2
         regions = tuple(
             Region(grid.box(slice(i, i + 1), slice(j, j + 1)), int(routes[i, j]))
@@ -185,25 +184,6 @@ def test_images_upscaled_together_equal_images_upscaled_alone(engine, monkeypatc
 
 def test_no_images_are_no_results(engine):
     assert engine.upscale_all([]) == []
-
-
-class Job:
-    def __init__(self, height, width):
-        self.window = Box(0, height, 0, width)
-
-
-def test_a_batch_holds_one_shape():
-    jobs = [Job(4, 4), Job(4, 8), Job(4, 4), Job(8, 4)]
-    found = batches(jobs, 10**6)
-    assert found == [[jobs[0], jobs[2]], [jobs[1]], [jobs[3]]]
-
-
-def test_a_batch_stays_within_its_pixels():
-    assert [len(batch) for batch in batches([Job(4, 4)] * 5, 40)] == [2, 2, 1]
-
-
-def test_a_job_larger_than_a_batch_runs_alone():
-    assert [len(batch) for batch in batches([Job(9, 9)] * 2, 0)] == [1, 1]
 
 
 def test_progress_rises_to_all(engine):

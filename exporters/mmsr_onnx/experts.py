@@ -10,6 +10,7 @@ from mmsr_core.errors import ExportError, no_such
 from mmsr_core.runtime.bundle import Expert
 from mmsr_onnx.cost import cost, measure_seconds
 from mmsr_onnx.graphs import expert_graph
+from mmsr_onnx.memory import measure_memory
 from mmsr_onnx.parity import check_network, network_inputs
 from mmsr_onnx.precision import Form, Lower, eight_bit, lowered, worthwhile
 
@@ -51,8 +52,13 @@ def make_experts(draft: Draft, lower: Lower | None, progress: Progress) -> Exper
     for expert in draft.experts:
         if (form := forms[expert.name]).precision != "fp32":
             parity[_form_path(expert, form)] = form.difference
-    entries = tuple(_entry(expert, forms[expert.name], costs) for expert in draft.experts)
-    return Experts(entries, {path: graphs[path] for path in parity}, parity)
+    progress("memory")
+    entries = []
+    for expert in draft.experts:
+        form = forms[expert.name]
+        held = measure_memory(form.graph, draft.scale, expert.name)
+        entries.append(_entry(expert, form, costs, held))
+    return Experts(tuple(entries), {path: graphs[path] for path in parity}, parity)
 
 
 def _convert(draft: Draft, progress: Progress) -> tuple[dict[str, bytes], dict[str, float]]:
@@ -89,7 +95,9 @@ def _form(draft: Draft, expert: ExpertDraft, exact: dict[str, bytes], lower: Low
     return lowered(expert.name, exact[expert.name], draft.scale, lower)
 
 
-def _entry(expert: ExpertDraft, form: Form, costs: Mapping[str, float]) -> Expert:
+def _entry(
+    expert: ExpertDraft, form: Form, costs: Mapping[str, float], memory: float | None
+) -> Expert:
     """An expert as the manifest states it; `costs` are those of files."""
     graph = _form_path(expert, form)
     exact = None if form.precision == "fp32" else _path(expert.exact or expert.name)
@@ -104,6 +112,7 @@ def _entry(expert: ExpertDraft, form: Form, costs: Mapping[str, float]) -> Exper
         precision=form.precision,
         exact=exact,
         exact_cost=None if exact is None else costs[exact],
+        memory=memory,
         reason=form.reason,
     )
 

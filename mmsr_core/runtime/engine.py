@@ -68,7 +68,8 @@ class Engine:
         router = graphs[bundle.manifest.router.graph]
         self.device = Device.choose(device, graphs[bundle.manifest.experts[0].graph])
         manifest = self.manifest = suited(bundle.manifest, self.device)
-        self._router = Session(router, self.device, f"{manifest.name}: router", threads)
+        # Threads add a forest's trees in an order of their own: one, so that plans never differ.
+        self._router = Session(router, self.device, f"{manifest.name}: router", threads=1)
         experts = Experts(manifest, graphs, self.device, threads, notice)
         fusers = {
             name: Session(graphs[fuser.graph], self.device, name, threads)

@@ -4,6 +4,7 @@ from graphs import expert, mean_fuser, nearest, network, router, write_upscaler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsr_core import load
 from mmsr_core.errors import BundleError, DeviceError
 from mmsr_core.runtime.engine import Engine
 from mmsr_core.runtime.plan import Costs, Plan, Region
@@ -269,3 +270,13 @@ def test_halo_covers_a_wide_overlap(one_expert):
     image = halves()
     costs = one_expert.upscale(image, overlap=8).plan.costs
     assert costs == Costs.of([[0.01], [1.0]], halo=2 + 4)
+
+
+def test_the_router_answers_the_same_bits_with_any_number_of_threads():
+    cells = np.random.default_rng(0).random((96, 3, 32, 32), np.float32) ** 3
+    one, two, three = (
+        load("compact-x4", "cpu", threads)._router.run(cells, "errors", (96, 6))
+        for threads in (1, 2, 3)
+    )
+    np.testing.assert_array_equal(two, one)
+    np.testing.assert_array_equal(three, one)

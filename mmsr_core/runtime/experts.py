@@ -15,8 +15,10 @@ Notice = Callable[[str], None]
 
 
 def suited(manifest: Manifest, device: Device) -> Manifest:
-    """The manifest as a device runs it: 8 bits are for CPUs, a GPU runs their fp32 graphs."""
-    if not device.is_gpu:
+    """The manifest as a device runs it, with fp32 graphs where another precision gains nothing:
+    8 bits are for CPUs, 16 for GPUs."""
+    useless = "int8" if device.is_gpu else "fp16"
+    if all(expert.precision != useless for expert in manifest.experts):
         return manifest
     experts = tuple(
         expert.model_copy(
@@ -28,7 +30,7 @@ def suited(manifest: Manifest, device: Device) -> Manifest:
                 "exact_cost": None,
             }
         )
-        if expert.precision == "int8" and expert.exact is not None
+        if expert.precision == useless and expert.exact is not None
         else expert
         for expert in manifest.experts
     )

@@ -142,11 +142,13 @@ def test_a_gpu_runs_the_fp32_graph_of_an_8_bit_expert_at_its_own_cost(bundle):
     assert suited(bundle.manifest, GPU).deepest == dear
 
 
-def test_a_gpu_keeps_fp16(bundle):
+def test_fp16_is_for_gpus(bundle):
     facts = bundle.manifest.model_dump()
     facts["experts"][1]["precision"] = "fp16"
     manifest = Manifest.model_validate(facts)
     assert suited(manifest, GPU) == manifest
+    dear = suited(manifest, CPU).expert("dear")
+    assert (dear.graph, dear.cost, dear.precision) == ("dear.onnx", 2.5, "fp32")
 
 
 def test_a_cpu_runs_what_the_bundle_says(bundle):

@@ -19,6 +19,9 @@ from mmsr_core.errors import ExportError
 OPSET = 18
 ML_OPSET = 3
 IR_VERSION = 10
+IMAGE = ("n", None, "h", "w")
+UPSCALED = ("n", None, "H", "W")
+"""Free axes of what an upscaler takes and gives."""
 OPSETS = {"": OPSET, "ai.onnx.ml": ML_OPSET}
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -26,8 +29,8 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 def expert_graph(module: nn.Module, example: torch.Tensor, what: str) -> bytes:
     """An upscaler as a file's bytes: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w). See `from_torch`."""
-    axes = ("n", None, "h", "w"), ("n", None, "H", "W")
-    return to_bytes(from_torch(module, example, ("tiles", "upscaled"), axes, what))
+    names = ("tiles", "upscaled")
+    return to_bytes(from_torch(module, example, names, (IMAGE, UPSCALED), what))
 
 
 def from_torch(

@@ -9,7 +9,7 @@ from mmsr_core.errors import MmsrError, no_such
 COMMANDS = {
     "upscale": "Enlarge images: files or a folder in, files or a folder out.",
     "evaluate": "Measure quality, time and cost of a model on HR photographs.",
-    "bench": "Measure time, memory and quality from file to file, beside other programs.",
+    "bench": "Measure time and memory, file to file, beside other programs.",
     "prepare": "Cut photographs into tiles and prune the flat ones.",
     "niqe": "Score images by NIQE, which needs no reference.",
     "train": "Train experts and their router from a recipe.",

@@ -14,8 +14,7 @@ from mmsr_core.plugin.testing import (
     check_fuser,
     check_metric,
 )
-from mmsr_onnx.assemble import IMAGE, UPSCALED
-from mmsr_onnx.graphs import from_torch, to_bytes
+from mmsr_onnx.graphs import IMAGE, UPSCALED, from_torch, to_bytes
 from mmsr_onnx.parity import check_network
 
 

@@ -5,8 +5,7 @@ from mmsr_core.plugin.testing import check_backbone
 from mmsr_esrgan import register_backbones
 from mmsr_esrgan.discriminator import Discriminator
 from mmsr_esrgan.network import DenseBlock, Generator, ResidualInResidual
-from mmsr_onnx.assemble import IMAGE, UPSCALED
-from mmsr_onnx.graphs import from_torch, to_bytes
+from mmsr_onnx.graphs import IMAGE, UPSCALED, from_torch, to_bytes
 from mmsr_onnx.parity import check_network, textured_tiles
 
 (BACKBONE,) = register_backbones()

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from mmsr_core.plugin.testing import check_backbone
-from mmsr_onnx.assemble import IMAGE, UPSCALED
-from mmsr_onnx.graphs import from_torch, to_bytes
+from mmsr_onnx.graphs import IMAGE, UPSCALED, from_torch, to_bytes
 from mmsr_onnx.parity import check_network, textured_tiles
 from mmsr_srgan import register_backbones
 from mmsr_srgan.discriminator import Discriminator

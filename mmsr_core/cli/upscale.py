@@ -86,6 +86,11 @@ def command(
 
     check_place(json_path)
     tasks = plan_outputs(inputs, output, map_path)
+    if memory is not None and memory <= PROCESS:
+        raise MmsrError(
+            f"--memory {memory / 2**20:.0f}M: mmsr itself takes {PROCESS >> 20} MiB; "
+            "raise --memory above that"
+        )
     workers, threads = workers_for(len(tasks))
     engine = load(model, device, threads, lambda line: click.echo(line, err=True))
     if overlap is not None and overlap > engine.manifest.tiles.cell:
@@ -94,7 +99,7 @@ def command(
         )
     if device == "auto":
         click.echo(f"on {engine.device.name} ({engine.device.reason})", err=True)
-    room = int(free_memory() * SHARE) if memory is None else max(0, memory - PROCESS)
+    room = int(free_memory() * SHARE) if memory is None else memory - PROCESS
     if engine.device.is_gpu:
         workers = min(workers, GPU_WORKERS)
     settings = Settings(effort, overlap, room, workers)

@@ -50,11 +50,18 @@ def test_what_is_no_size_is_a_usage_error(upscale, photos, tmp_path, size):
     assert f'"{size}" is not a size; write it as 800M or 2G' in result.stderr
 
 
-def test_too_little_memory_is_refused_with_what_is_needed(upscale, photos, tmp_path):
-    result = upscale(photos / "00.png", "-o", tmp_path / "a.png", "--memory", "100M")
+def test_too_little_memory_for_an_image_is_refused_with_what_is_needed(upscale, photos, tmp_path):
+    result = upscale(photos / "00.png", "-o", tmp_path / "a.png", "--memory", "229377K")
     assert result.exit_code == 1
     assert "00.png: needs about" in result.stderr
     assert "raise --memory" in result.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_less_memory_than_mmsr_itself_takes_is_refused(upscale, photos, tmp_path):
+    result = upscale(photos / "00.png", "-o", tmp_path / "a.png", "--memory", "100M")
+    assert result.exit_code == 1
+    assert "--memory 100M: mmsr itself takes 224 MiB; raise --memory above that" in result.stderr
     assert not (tmp_path / "a.png").exists()
 
 

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mmsr_core.runtime.cgroup import usable_cores
+
 CPUINFO = Path("/proc/cpuinfo")
 PACKAGES = ("mmsr", "numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu")
 PEERS = ("pillow", "torch", "spandrel")
@@ -18,7 +20,7 @@ def machine() -> dict[str, Any]:
 
     return {
         "cpu": cpu(),
-        "cores": cores(),
+        "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: found for name in (*PACKAGES, *PEERS) if (found := _version(name))},
@@ -33,13 +35,6 @@ def cpu() -> str:
     except OSError:
         named = None
     return named[1] if named else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Logical cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load() -> float | None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mmsr_core.cli import options
+
 
 @click.command(
     epilog="""\b
@@ -19,13 +21,8 @@ Examples:
     required=True,
     help="Folder of HR images; their LR files are made by antialiased bicubic.",
 )
-@click.option("--model", default="compact-x4", show_default=True, help="NAME[@VERSION] or a path.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="auto (cuda or cpu), cpu, cuda[:N], tensorrt[:N] or openvino.",
-)
+@options.model
+@options.device
 @click.option(
     "--effort",
     "efforts",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mmsr_core.cli import options
+
 if TYPE_CHECKING:
     from mmsr_core.measure.evaluation import Evaluation
     from mmsr_core.measure.oracle import Oracle
@@ -24,7 +26,7 @@ Examples:
   mmsr evaluate --images photos --metrics psnr,niqe --against other-x4 --csv rows.csv
 """
 )
-@click.option("--model", default="compact-x4", show_default=True, help="NAME[@VERSION] or a path.")
+@options.model
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
@@ -32,12 +34,7 @@ Examples:
     help="Folder of HR images; their LR versions are made by antialiased bicubic.",
 )
 @click.option("--scale", type=int, help="Fail unless the model has this scale.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="auto (cuda or cpu), cpu, cuda[:N], tensorrt[:N] or openvino.",
-)
+@options.device
 @click.option(
     "--effort",
     "efforts",

@@ -79,7 +79,7 @@ def command(
     from tempfile import TemporaryDirectory
 
     from mmsr_core.cli.extras import needs
-    from mmsr_core.cli.single import given_bundle, write_single_file
+    from mmsr_core.cli.single import given_bundle, tell, write_single_file
     from mmsr_core.plugin.catalog import Catalog
 
     precision = _precision(int8, fp16, images)
@@ -101,17 +101,13 @@ def command(
         lower = _lower(opened, images, precision) if precision and images else None
         if single_file:
             with TemporaryDirectory() as work:
-                bundle = export(draft, Path(work) / "bundle", _tell, lower)
+                bundle = export(draft, Path(work) / "bundle", tell, lower)
                 write_single_file(bundle, out, tiles, required_effort)
             return
-        bundle = export(draft, out, _tell, lower)
+        bundle = export(draft, out, tell, lower)
     _show(bundle)
     if fp16:
         click.echo("fp16 is for GPUs: a CPU gains no time by it, and its times are the costs here")
-
-
-def _tell(step: str) -> None:
-    click.echo(f"exporting: {step}", err=True)
 
 
 def _precision(int8: bool, fp16: bool, images: Path | None) -> Literal["fp16", "int8"] | None:

@@ -40,7 +40,7 @@ def write_single_file(bundle: Bundle, out: Path, tiles: bool, required_effort: b
 
     with needs("train,cpu", "mmsr export --single-file"):
         from mmsr_onnx.single import export_single
-    difference = export_single(bundle, out, tiles, required_effort, _tell)
+    difference = export_single(bundle, out, tiles, required_effort, tell)
     manifest = bundle.manifest
     click.echo(
         f"{out}: {manifest.name} {manifest.version} as one graph of "
@@ -50,5 +50,6 @@ def write_single_file(bundle: Bundle, out: Path, tiles: bool, required_effort: b
     )
 
 
-def _tell(step: str) -> None:
+def tell(step: str) -> None:
+    """What an export is doing, on the terminal."""
     click.echo(f"exporting: {step}", err=True)

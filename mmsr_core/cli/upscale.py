@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mmsr_core.cli import options
 from mmsr_core.cli.size import size
 from mmsr_core.errors import ImageError, MmsrError
 
@@ -30,13 +31,8 @@ Examples:
     required=True,
     help="An image file for one image; otherwise a folder, made if missing.",
 )
-@click.option("--model", default="compact-x4", show_default=True, help="NAME[@VERSION] or a path.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="auto (cuda or cpu), cpu, cuda[:N], tensorrt[:N] or openvino.",
-)
+@options.model
+@options.device
 @click.option(
     "--effort",
     type=click.FloatRange(0, 1),

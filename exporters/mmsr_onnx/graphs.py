@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, compose
 from torch import nn
+from torch.nn.utils import parametrize
 
 from mmsr_core.errors import ExportError
 
@@ -55,7 +57,7 @@ def from_torch(
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                module.eval(),
+                _plain(module).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
@@ -142,6 +144,19 @@ def to_bytes(model: ModelProto) -> bytes:
     """The graph as a file's bytes, checked by onnx, the same at every call."""
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _plain(module: nn.Module) -> nn.Module:
+    """The module with its parametrised weights as numbers: a graph has no use for their making."""
+    module = deepcopy(module)
+    for part in module.modules():
+        for name in list(getattr(part, "parametrizations", ())):
+            # Torch keeps a parametrised weight in a class of the module's own, which its copy
+            # shares: the original would lose its weight.
+            own = type(part)
+            part.__class__ = type(own.__name__, own.__bases__, dict(vars(own)))
+            parametrize.remove_parametrizations(part, name)
+    return module
 
 
 def _cleaned(model: ModelProto) -> ModelProto:

@@ -8,8 +8,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
 from mmsr_core.errors import BundleError, ExportError
@@ -18,7 +21,7 @@ from mmsr_core.plugin.stages import apply
 from mmsr_core.runtime.bundle import Bundle
 from mmsr_core.runtime.session import Device, Session
 from mmsr_onnx import export
-from mmsr_onnx.graphs import OPSETS, from_sklearn, from_torch, to_bytes
+from mmsr_onnx.graphs import OPSETS, expert_graph, from_sklearn, from_torch, to_bytes
 from mmsr_onnx.parity import textured_tiles
 
 CELL = 16
@@ -273,3 +276,16 @@ def test_exporting_is_silent(
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
     assert not list(recwarn)
+
+
+def test_a_parametrised_weight_is_exported_as_numbers_and_stays_parametrised() -> None:
+    network = nn.Sequential(weight_norm(nn.Conv2d(3, 3, 3, padding=1)))
+    tiles = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = network(tiles)
+    graph = expert_graph(network, tiles, "normed")
+    assert [node.op_type for node in onnx.load_from_string(graph).graph.node] == ["Conv"]
+    (answer,) = InferenceSession(graph).run(None, {"tiles": tiles.numpy()})
+    np.testing.assert_allclose(answer, before.numpy(), atol=1e-5)
+    assert is_parametrized(network[0])
+    torch.testing.assert_close(network(tiles), before)

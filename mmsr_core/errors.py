@@ -43,6 +43,10 @@ class ImageError(MmsrError):
     """An image can't be read or written."""
 
 
+class VideoError(MmsrError):
+    """A video can't be read or written."""
+
+
 def no_such(kind: str, name: str, known: Iterable[str], place: str = "installed") -> str:
     """The message for a name that nothing answers to, with the nearest known name."""
     names = sorted(known)

@@ -16,7 +16,7 @@ COMMANDS = {
     "study": "Compare routers on a finished run.",
     "report": "Write the tables of what runs and evaluations measured.",
     "export": "Turn a training run into a bundle that deploys.",
-    "models": "List, show, add, remove and verify models.",
+    "models": "List, show, search, add, remove and verify models.",
     "plugins": "List the installed components and who brings them.",
 }
 """name → short help, here so that `mmsr --help` imports none of them."""
@@ -34,22 +34,21 @@ Examples:
 """
 
 
-class Failure(click.ClickException):
-    """What the user can mend: one line on stderr, exit code 1."""
+def one_line(text: str) -> str:
+    """Text that may quote a stranger's file, without line breaks or terminal escapes."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
-    def __init__(self, message: str) -> None:
-        # A message may quote a stranger's file: no line breaks, no terminal escapes.
-        super().__init__("".join(c if c.isprintable() else " " for c in message))
+
+class Failure(click.ClickException):
+    """What the user can mend: one line on stderr, exit code 1 unless another is given."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(one_line(message))
+        self.exit_code = exit_code  # type: ignore[misc]  # click has one for each class
 
     def show(self, file: object = None) -> None:
         """Print the line."""
         click.echo(f"mmsr: error: {self.message}", err=True)
-
-
-class Interrupted(Failure):
-    """Ctrl-C."""
-
-    exit_code = 130
 
 
 class Program(click.Group):
@@ -80,7 +79,7 @@ class Program(click.Group):
         except MmsrError as error:
             raise Failure(str(error)) from error
         except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
+            raise Failure("interrupted", 130) from None
 
 
 def _version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:

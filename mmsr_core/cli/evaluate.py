@@ -104,10 +104,10 @@ def command(
     if not names:
         raise MmsrError("--metrics names no metric; mmsr plugins lists them")
     columns = open_columns(names, Catalog.load())
-    engine = load(model, device)
+    engine = load(model, device).engine
     if scale is not None and scale != engine.manifest.scale:
         raise MmsrError(f"{model} upscales by {engine.manifest.scale}, not by {scale}")
-    others = [load(other, device) for other in against]
+    others = [load(other, device).engine for other in against]
     with Stages() as stages:
         hindsight = Hindsight(engine)
         found = evaluate(

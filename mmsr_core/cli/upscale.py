@@ -1,18 +1,15 @@
 """mmsr upscale: photographs in, larger photographs out."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mmsr_core.cli import options
-from mmsr_core.cli.size import size
-from mmsr_core.errors import ImageError, MmsrError
+from mmsr_core.cli import Failure, options, sizes
+from mmsr_core.cli.size import size as memory_size
 
 if TYPE_CHECKING:
-    from mmsr_core.runtime.files import Task
+    from mmsr_core.runtime.sizes import Size
 
 
 @click.command(
@@ -20,31 +17,20 @@ if TYPE_CHECKING:
 Examples:
   mmsr upscale photo.jpg -o large.png
   mmsr upscale photos/ -o large/ --model compact-x2
+  mmsr upscale 'photos/**/*.jpg' -o large/ --format webp --resume
+  find photos -newer last -print0 | mmsr upscale -0 - -o large/
   mmsr upscale photo.jpg -o large.png --effort 1 --map routes.png
 """
 )
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.answers
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="An image file for one image; otherwise a folder, made if missing.",
+    "--model",
+    help="NAME[@VERSION] or a path.  [default: compact-x4, and its family for other sizes]",
 )
-@options.model
 @options.device
-@click.option(
-    "--effort",
-    type=click.FloatRange(0, 1),
-    help="Trade time for quality: 0 is fast, 1 runs the deepest expert everywhere.  "
-    "[default: the model's own balance]",
-)
-@click.option(
-    "--overlap",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Average N source pixels between regions instead of the model's narrow cross-fade.",
-)
+@sizes.options
+@options.running
 @click.option(
     "--map",
     "map_path",
@@ -53,111 +39,77 @@ Examples:
 )
 @click.option(
     "--memory",
-    type=size,
+    type=memory_size,
     metavar="SIZE",
     help="Memory to use at most, say 800M or 2G.  [default: half of what is free]",
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write statistics.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images in flight at once.  [default: one a core]",
+)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Refuse images that are larger.  [default: 1074]",
+)
+@click.option("-0", "--null", is_flag=True, help="The list on standard input ends paths with NUL.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    help="Write how each image went, to a file or - for standard output.",
+)
 def command(
     inputs: tuple[Path, ...],
     output: Path,
-    model: str,
+    form: str | None,
+    quality: int | None,
+    pattern: str,
+    overwrite: bool,
+    resume: bool,
+    model: str | None,
     device: str,
+    size: "Size",
     effort: float | None,
     overlap: int | None,
     map_path: Path | None,
     memory: int | None,
+    jobs: int | None,
+    max_megapixels: float | None,
+    null: bool,
     json_path: Path | None,
 ) -> None:
-    """Upscale image files, or every image in a folder.
+    """Upscale image files, every image in a folder, or a list of paths on standard input (-).
 
     Each picture is cut into tiles, every tile goes to the cheapest network that does it justice,
-    and the answers are stitched without a seam. A file that can't be read does not stop the
-    others: it is named at the end, and the exit code is 1.
+    and the answers are stitched without a seam. A file that can't be upscaled does not stop the
+    others: it is named at the end, and the exit code is 3.
     """
-    from mmsr_core import load
-    from mmsr_core.cli.files import check_place, write_json
-    from mmsr_core.runtime.files import GPU_WORKERS, Settings, upscale_files, workers_for
-    from mmsr_core.runtime.memory import PROCESS, SHARE, free_memory
+    from mmsr_core.cli.files import check_place
+    from mmsr_core.cli.inputs import plan_batch
+    from mmsr_core.cli.meter import Meter
+    from mmsr_core.cli.opening import Asked, upscaling
+    from mmsr_core.cli.stopping import stopping
+    from mmsr_core.runtime.image import MOST_PIXELS
 
+    if overwrite and resume:
+        raise click.UsageError("--overwrite and --resume can't hold together: choose one")
     check_place(json_path)
-    tasks = plan_outputs(inputs, output, map_path)
-    if memory is not None and memory <= PROCESS:
-        raise MmsrError(
-            f"--memory {memory / 2**20:.0f}M: mmsr itself takes {PROCESS >> 20} MiB; "
-            "raise --memory above that"
-        )
-    workers, threads = workers_for(len(tasks))
-    engine = load(model, device, threads, lambda line: click.echo(line, err=True))
-    if overlap is not None and overlap > engine.manifest.tiles.cell:
-        raise MmsrError(
-            f"--overlap {overlap} is wider than a tile of {model}, {engine.manifest.tiles.cell}"
-        )
-    if device == "auto":
-        click.echo(f"on {engine.device.name} ({engine.device.reason})", err=True)
-    room = int(free_memory() * SHARE) if memory is None else memory - PROCESS
-    if engine.device.is_gpu:
-        workers = min(workers, GPU_WORKERS)
-    settings = Settings(effort, overlap, room, workers)
-    rows, failures = [], []
-    with click.progressbar(length=1000, label="upscaling", file=sys.stderr) as bar:
-
-        def watch(share: float) -> None:
-            bar.update(int(1000 * share) - bar.pos)
-
-        for task, outcome in upscale_files(engine, tasks, settings, watch):
-            if isinstance(outcome, MmsrError):
-                failures.append(f"{task.source}: {_reason(outcome, task.source)}")
-                rows.append({"input": str(task.source), "error": failures[-1]})
-            else:
-                rows.append({"input": str(task.source), "output": str(task.target)} | outcome)
-        watch(1.0)
-    if json_path is not None:
-        statistics = {"model": model, "device": engine.device.name, "images": rows}
-        write_json(json_path, statistics)
-    if failures:
-        done = len(tasks) - len(failures)
-        head = f"{len(failures)} of {len(tasks)} images failed ({done} done): " if done else ""
-        raise MmsrError(head + "; ".join(failures))
-
-
-def plan_outputs(inputs: Sequence[Path], output: Path, map_path: Path | None) -> "list[Task]":
-    """Pair every input image with its output; MmsrError before any work when that can't be.
-
-    A folder's images keep their places below it. Formats that can't be written become PNG.
-    """
-    from mmsr_core.runtime.files import Task
-    from mmsr_core.runtime.image import IMAGE_SUFFIXES, check_writable, find_images
-
-    pairs: list[tuple[Path, Path]] = []
-    single = len(inputs) == 1 and not inputs[0].is_dir()
-    as_file = single and not output.is_dir() and output.suffix != ""
-    for given in inputs:
-        for source in find_images(given):
-            place = source.relative_to(given) if given.is_dir() else Path(source.name)
-            if place.suffix.lower() not in IMAGE_SUFFIXES:
-                place = place.with_suffix(".png")
-            pairs.append((source, output if as_file else output / place))
-    seen: dict[Path, Path] = {}
-    tasks = []
-    for source, target in pairs:
-        painted = map_path
-        if map_path is not None and not single:
-            painted = (map_path / target.relative_to(output)).with_suffix(".png")
-        if painted == target:
-            raise ImageError(f"{target}: is the picture's place; choose another for --map")
-        for written in (target, painted):
-            if written is None:
-                continue
-            if written in seen:
-                raise ImageError(f"{seen[written]} and {source} would both be written to {written}")
-            if written.exists() and written.samefile(source):
-                raise ImageError(f"{written}: is the input itself; choose another output")
-            seen[written] = source
-            check_writable(written)
-        tasks.append(Task(source, target, painted))
-    return tasks
-
-
-def _reason(error: MmsrError, source: Path) -> str:
-    return str(error).removeprefix(f"{source}: ")
+    most = MOST_PIXELS if max_megapixels is None else int(max_megapixels * 1e6)
+    asked = Asked(model, device, size, effort, overlap, quality, memory, jobs, most)
+    with stopping() as stop:
+        try:
+            batch = plan_batch(inputs, null, output, form, pattern, map_path, overwrite, resume)
+            meter = Meter(len(batch.tasks))
+            if not batch.tasks:
+                batch.report(json_path, {"model": model})
+                return
+            upscaler, settings = asked.open(len(batch.tasks), meter.say)
+            upscale = upscaling(upscaler, settings, meter.say)
+            facts = {"model": model or upscaler.manifest.name, "device": upscaler.device.name}
+            batch.run(upscale, settings.workers, stop, meter, json_path, facts)
+        except KeyboardInterrupt:
+            raise Failure("interrupted", stop.exit_code) from None

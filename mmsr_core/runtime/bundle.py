@@ -8,222 +8,102 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal, Self
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
+from pydantic import ValidationError
+
+from mmsr_core.errors import BundleError
+from mmsr_core.runtime.codec.manifest import CodecManifest
+from mmsr_core.runtime.graphcheck import GRAPH_LIMIT, check_graph
+from mmsr_core.runtime.manifest import (
+    FORMAT,
+    MANIFEST,
+    ClassName,
+    Effort,
+    Expert,
+    Facts,
+    Fuser,
+    InnerPath,
+    Made,
+    Manifest,
+    Name,
+    Positive,
+    Route,
+    Router,
+    Sha256,
+    Share,
+    Tiles,
+    Version,
 )
 
-from mmsr_core.errors import BundleError, no_such
+__all__ = [
+    "BUNDLE_LIMIT",
+    "FORMAT",
+    "MANIFEST",
+    "MANIFEST_LIMIT",
+    "Bundle",
+    "ClassName",
+    "CodecBundle",
+    "Effort",
+    "Expert",
+    "Facts",
+    "Fuser",
+    "InnerPath",
+    "Made",
+    "Manifest",
+    "Name",
+    "Positive",
+    "Route",
+    "Router",
+    "Sealed",
+    "Sha256",
+    "Share",
+    "Tiles",
+    "Version",
+    "digest",
+    "open_any",
+    "parse_manifest",
+    "read_facts",
+    "read_manifest",
+    "write_bundle",
+    "write_files",
+]
 
-FORMAT: Final = 1
-MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 4 * 2**20
+BUNDLE_LIMIT = GRAPH_LIMIT
+"""Bytes of all files of a bundle together."""
 
 
-def _inside(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not pure.parts:
-        raise ValueError(f'path "{path}" leaves the bundle')
-    return path
-
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
-ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,31}$")]
-InnerPath = Annotated[str, AfterValidator(_inside)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Expert(_Frozen):
-    """One upscaling graph: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w)."""
-
-    name: Name
-    backbone: str
-    depth: int
-    graph: InnerPath
-    macs: Annotated[float, Field(ge=0)]
-    """Multiply-accumulates per LR pixel."""
-    cost: Positive
-    """Measured time per LR pixel, relative to the bundle's slowest expert (1.0)."""
-    radius: Annotated[int, Field(ge=0)] | None
-    """Receptive radius in LR pixels; None when the network looks at the whole image."""
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    exact: InnerPath | None = None
-    """Its fp32 graph: for answers that are not finite, and for GPUs, which gain nothing by int8."""
-    exact_cost: Positive | None = None
-    """What `exact` costs, in the unit of `cost`."""
-    memory: Positive | None = None
-    """Bytes that a run holds per LR pixel; None: nobody has measured it."""
-    reason: str = ""
-    """Why the export gave the expert this precision."""
-
-    @model_validator(mode="after")
-    def _exact_fits(self) -> Self:
-        if (self.exact is None) != (self.exact_cost is None):
-            raise ValueError("exact and exact_cost go together")
-        if self.exact is not None and (self.precision == "fp32" or self.exact == self.graph):
-            raise ValueError("exact is for a graph that is not fp32, and another file")
-        return self
-
-
-class Route(_Frozen):
-    """What a class means: the experts that run, and the fuser that joins several answers."""
-
-    experts: Annotated[tuple[Name, ...], Field(min_length=1)]
-    fuser: Name | None = None
-
-
-class Fuser(_Frozen):
-    """A graph that joins candidates (n,k,3,h,w) → fused (n,3,h,w)."""
-
-    graph: InnerPath
-    radius: Annotated[int, Field(ge=0)] = 0
-
-
-class Router(_Frozen):
-    """The graph that scores cells: tiles (n,3,t,t) → features, and probs or errors."""
-
-    graph: InnerPath
-    output: Literal["probs", "errors"]
-    features: tuple[str, ...]
-
-
-class Tiles(_Frozen):
-    """How an image is cut, in LR pixels."""
-
-    cell: Annotated[int, Field(ge=8, le=1024)]
-    halo: Annotated[int, Field(ge=0, le=1024)]
-    """Real context around a region, computed and thrown away."""
-    seam: Annotated[int, Field(ge=0, le=64)]
-    """Half the width of the cross-fade between regions of different routes."""
-
-    @model_validator(mode="after")
-    def _seam_fits(self) -> Self:
-        if 2 * self.seam > self.cell:
-            raise ValueError("seam is wider than half a cell")
-        return self
-
-
-class Effort(_Frozen):
-    """The time/quality knob: `prices` maps effort in [0,1] to λ, falling, piecewise linear."""
-
-    default: Share
-    prices: tuple[tuple[Share, Annotated[float, Field(ge=0)]], ...] = ()
-
-
-class Made(_Frozen):
-    """Where a bundle comes from; informative, never read by the engine."""
-
-    by: str
-    versions: dict[str, str] = {}
-    recipe: dict[str, Any] = {}
-    data: tuple[dict[str, str], ...] = ()
-    scores: dict[str, Any] = {}
-
-
-class Manifest(_Frozen):
-    """The facts of a bundle; unknown keys are refused."""
-
-    format: Literal[1] = FORMAT
-    kind: Literal["upscaler"] = "upscaler"
-    name: Name
-    version: Version
-    scale: Annotated[int, Field(ge=1, le=16)]
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=64)]
-    routes: dict[ClassName, Route]
-    experts: Annotated[tuple[Expert, ...], Field(min_length=1, max_length=64)]
-    fusers: dict[Name, Fuser] = {}
-    router: Router
-    tiles: Tiles
-    effort: Effort
-    files: dict[InnerPath, Sha256]
-    made: Made
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [expert.name for expert in self.experts]
-        if len(set(names)) != len(names):
-            raise ValueError("two experts share one name")
-        if set(self.routes) != set(self.classes):
-            raise ValueError("routes and classes name different classes")
-        for label, route in self.routes.items():
-            if len(set(route.experts)) != len(route.experts):
-                raise ValueError(f"route {label}: names an expert twice")
-            for name in route.experts:
-                if name not in names:
-                    raise ValueError(f"route {label}: " + no_such("expert", name, names, "here"))
-            if (len(route.experts) > 1) != (route.fuser is not None):
-                raise ValueError(f"route {label}: a fuser is for two or more experts")
-            if route.fuser is not None and route.fuser not in self.fusers:
-                message = no_such("fuser", route.fuser, self.fusers, "here")
-                raise ValueError(f"route {label}: {message}")
-        graphs = [self.router.graph, *(fuser.graph for fuser in self.fusers.values())]
-        graphs += [path for e in self.experts for path in (e.graph, e.exact) if path is not None]
-        if missing := sorted(set(graphs) - set(self.files)):
-            raise ValueError(f"no hash for {missing[0]}")
-        return self
-
-    def expert(self, name: str) -> Expert:
-        """The expert of that name; BundleError with the nearest name otherwise."""
-        for expert in self.experts:
-            if expert.name == name:
-                return expert
-        raise BundleError(no_such("expert", name, (e.name for e in self.experts), self.name))
-
-    @property
-    def deepest(self) -> Expert:
-        """The expert that costs most, the one a plain upscaler would run everywhere."""
-        return max(self.experts, key=lambda expert: expert.cost)
-
-    def route_cost(self, label: str) -> float:
-        """Summed cost of a route's experts, in the deepest expert's time per LR pixel."""
-        return sum(self.expert(name).cost for name in self.routes[label].experts)
+F_co = TypeVar("F_co", bound=Facts, covariant=True)
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A manifest and the directory whose files have been checked against it."""
+class Sealed(Generic[F_co]):
+    """A manifest of any kind and the directory whose files have been checked against it."""
 
-    manifest: Manifest
+    manifest: F_co
     directory: Path
 
-    @classmethod
-    def open(cls, directory: str | Path) -> Self:
-        """Read and verify a bundle directory; BundleError names the first thing wrong."""
-        directory = Path(directory)
-        bundle = cls(read_manifest(directory), directory)
-        bundle.verify()
-        return bundle
-
     def verify(self) -> None:
-        """Check every file's presence and hash."""
-        for name in self.manifest.files:
-            self.graph(name)
+        """Check every file's presence and hash, and each graph by `check_graph`."""
+        for name in self._sizes():
+            data = self.graph(name)
+            if name in self.manifest.graphs:
+                check_graph(data, f"{self.directory}: {name}")
+
+    def files(self) -> dict[str, bytes]:
+        """The bytes of every file, each checked as by `graph`."""
+        return {name: self.graph(name) for name in self._sizes()}
 
     def graph(self, name: str) -> bytes:
         """The bytes of one file, checked: what was hashed is what the caller parses."""
-        path = self.directory / name
         try:
-            if not path.resolve().is_relative_to(self.directory.resolve()):
-                raise BundleError(f"{self.directory}: {name} is a link that leaves the bundle")
-            data = path.read_bytes()
+            data = _read(self.directory, name, GRAPH_LIMIT)
         except OSError as error:
             raise BundleError(
                 f"{self.directory}: cannot read {name} ({error.strerror}); fetch the bundle again"
@@ -235,29 +115,129 @@ class Bundle:
             )
         return data
 
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of each file; BundleError when they are more than a bundle may have."""
+        try:
+            sizes = {name: (self.directory / name).stat().st_size for name in self.manifest.files}
+        except OSError:  # whoever reads it says which
+            return dict.fromkeys(self.manifest.files, 0)
+        if sum(sizes.values()) > BUNDLE_LIMIT:
+            raise BundleError(f"{self.directory}: larger than {BUNDLE_LIMIT >> 20} MiB")
+        return sizes
+
+
+class Bundle(Sealed[Manifest]):
+    """A bundle that upscales."""
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Self:
+        """Read and verify a bundle directory; BundleError names the first thing wrong."""
+        directory = Path(directory)
+        bundle = cls(read_manifest(directory), directory)
+        bundle.verify()
+        return bundle
+
+
+class CodecBundle(Sealed[CodecManifest]):
+    """A bundle that compresses images."""
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Self:
+        """Read and verify a codec's directory; BundleError names the first thing wrong."""
+        directory = Path(directory)
+        facts = read_facts(directory)
+        if not isinstance(facts, CodecManifest):
+            raise BundleError(
+                f"{directory}: {facts.name} upscales, and is no codec; name a codec, such as resgdn"
+            )
+        bundle = cls(facts, directory)
+        bundle.verify()
+        return bundle
+
+
+def open_any(directory: str | Path) -> Sealed[Facts]:
+    """Read and verify a bundle directory of any kind; BundleError names the first thing wrong."""
+    directory = Path(directory)
+    bundle = Sealed(read_facts(directory), directory)
+    bundle.verify()
+    return bundle
+
 
 def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a directory that upscales, validated, its files not yet looked at."""
+    facts = read_facts(directory)
+    if not isinstance(facts, Manifest):
+        raise BundleError(
+            f"{directory}: {facts.name} is a codec, for mmsr compress; name a model that upscales"
+        )
+    return facts
+
+
+def read_facts(directory: Path) -> Manifest | CodecManifest:
     """The manifest of a bundle directory, validated, its files not yet looked at."""
     path = directory / MANIFEST
     try:
-        if path.stat().st_size > MANIFEST_LIMIT:
-            raise BundleError(f"{path}: larger than {MANIFEST_LIMIT >> 20} MiB, not a manifest")
-        data = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        data = _read(directory, MANIFEST, MANIFEST_LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{directory}: not a bundle, it has no {MANIFEST}") from None
     except OSError as error:
         raise BundleError(f"{path}: cannot read it ({error.strerror})") from None
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(text: bytes, origin: str) -> Manifest | CodecManifest:
+    """The manifest in the bytes of its file, which messages call `origin`."""
+    try:
+        data = json.loads(text, object_pairs_hook=_once)
+        json.dumps(data, ensure_ascii=False).encode()  # half a character is no text
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not JSON ({error})") from None
+        raise BundleError(f"{origin}: not JSON ({_line(str(error))})") from None
     version = data.get("format") if isinstance(data, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise BundleError(
-            f"{path}: format {version} is newer than this mmsr reads ({FORMAT}); upgrade mmsr"
+            f"{origin}: format {str(version)[:20]} is newer than this mmsr reads ({FORMAT}); "
+            "upgrade mmsr"
         )
+    codec = isinstance(data, dict) and data.get("kind") == "codec"
     try:
-        return Manifest.model_validate(data)
+        return (CodecManifest if codec else Manifest).model_validate(data)
     except (ValidationError, RecursionError) as error:
-        raise BundleError(f"{path}: {_first_problem(error)}") from None
+        raise BundleError(f"{origin}: {_first_problem(error)}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError for a key given twice: readers differ in which they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'the key "{twice[:64]}" is there twice')
+    return found
+
+
+def _read(directory: Path, name: str, most: int) -> bytes:
+    """The bytes of a plain file within a bundle; BundleError for a link that leaves it.
+
+    OSError for what can't be read, what is more than `most` bytes, and what is no plain file:
+    a pipe or a device is not even opened, since that may wait for ever.
+    """
+    path = directory / name
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
+        raise BundleError(f"{directory}: {name} is a link that leaves the bundle")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "not a plain file")
+    with open(path, "rb", opener=_opener) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a plain file")
+        if status.st_size > most:
+            raise OSError(0, f"larger than {most >> 20} MiB")
+        return file.read(most)
+
+
+def _opener(path: str, flags: int) -> int:
+    """Without waiting, should a pipe have taken the file's place."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _first_problem(error: ValidationError | RecursionError) -> str:
@@ -266,7 +246,12 @@ def _first_problem(error: ValidationError | RecursionError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
+    return _line(f"{where}: {message}" if where else message)
+
+
+def _line(text: str) -> str:
+    """What a stranger's file says, or is quoted with, as one line of bounded length."""
+    return "".join(c if c.isprintable() else " " for c in text[:300])
 
 
 def digest(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -275,7 +260,13 @@ def digest(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Write a bundle atomically: made beside its place, then renamed into it.
+    """Write a bundle that upscales, as by `write_files`."""
+    write_files(directory, manifest, files)
+    return Bundle(manifest, directory)
+
+
+def write_files(directory: Path, manifest: Facts, files: Mapping[str, bytes]) -> None:
+    """Write a bundle of any kind atomically: made beside its place, then renamed into it.
 
     Raises BundleError when `directory` exists or can't be written.
     """
@@ -297,4 +288,3 @@ def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, bytes]
         raise BundleError(f"{directory}: cannot write there ({error.strerror})") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return Bundle(manifest, directory)

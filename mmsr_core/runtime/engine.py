@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -11,13 +12,14 @@ import numpy as np
 from mmsr_core.runtime.bundle import Bundle, Manifest, read_manifest
 from mmsr_core.runtime.experts import Experts, Notice, suited
 from mmsr_core.runtime.jobs import bands_of
-from mmsr_core.runtime.memory import SHARE, free_memory, largest_block
-from mmsr_core.runtime.pipeline import Clock, Pipeline, Progress, Work
-from mmsr_core.runtime.plan import Costs, Plan, costs_of, make_plan, penalties, price, uniform_plan
+from mmsr_core.runtime.memory import SHARE, free_memory, largest_block, needed
+from mmsr_core.runtime.pipeline import Pipeline, Progress, Request, Work
+from mmsr_core.runtime.plan import Array, Block, Plan, costs_of, make_plan, only, penalties, price
+from mmsr_core.runtime.previous import Previous as Previous
+from mmsr_core.runtime.router import Router
 from mmsr_core.runtime.session import Device, Session
+from mmsr_core.runtime.source import Held, Source, Window
 from mmsr_core.runtime.tiles import Canvas, Floats, Grid
-
-ROUTER_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,11 @@ class Result:
     pixels: Floats
     plan: Plan
     seconds: dict[str, float]
-    """Time of the whole call by stage: route, plan, experts, fuse, stitch."""
+    """Time of the whole call by stage: read, route, plan, experts, fuse, stitch."""
     macs: float
     """Multiply-accumulates spent on this image, halo included."""
+    scores: Array | None = None
+    """The router's answers (cells, routes), for `Previous`; none where it was not asked."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class Bands:
     seconds: dict[str, float]
     """Time so far by stage: complete when the last rows are out."""
     macs: float
+    scores: Array | None = None
+    """See `Result`."""
+    classes: tuple[str, ...] = ()
+    """What the routes of `plan` are called."""
 
 
 class Engine:
@@ -64,12 +72,11 @@ class Engine:
         `threads` for one run on a CPU, by default all there are. `notice` is told, once, of what
         was run again because memory or a precision's range did not suffice.
         """
-        graphs = {name: bundle.graph(name) for name in bundle.manifest.files}
+        graphs = bundle.files()
         router = graphs[bundle.manifest.router.graph]
         self.device = Device.choose(device, graphs[bundle.manifest.experts[0].graph])
         manifest = self.manifest = suited(bundle.manifest, self.device)
-        # Threads add a forest's trees in an order of their own: one, so that plans never differ.
-        self._router = Session(router, self.device, f"{manifest.name}: router", threads=1)
+        self._router = Router(manifest, router, self.device)
         experts = Experts(manifest, graphs, self.device, threads, notice)
         fusers = {
             name: Session(graphs[fuser.graph], self.device, name, threads)
@@ -91,73 +98,66 @@ class Engine:
 
     def bands(
         self,
-        image: Floats,
+        image: Floats | Source,
         effort: float | None = None,
         overlap: int | None = None,
         progress: Progress = lambda share: None,
         memory: int | None = None,
+        previous: Previous | None = None,
     ) -> Bands:
         """Upscale one image, float32 RGB (h,w,3) in [0,1], without holding all of the answer.
 
-        `effort` in [0,1] trades time for quality (default: the bundle's). `overlap` in LR pixels,
-        at most a cell, averages that much between regions as in the 2019 paper, in place of the
-        bundle's narrow cross-fade. `progress` is told the share of the work that is done.
-        `memory` in bytes bounds what is held beside `image` and the rows that are out (default:
-        half of what is free). It decides how large a part of the image is planned at once, and
-        nothing else does: where that is the same, so is every bit.
+        A source is read twice, by the router and by the experts, and never held as a whole; the
+        answer is that to the same array, to the bit. `effort` in [0,1] trades time for quality
+        (default: the bundle's). `overlap` in LR pixels, at most a cell, averages that much between
+        regions as in the 2019 paper, in place of the bundle's narrow cross-fade. `progress` is
+        told the share of the work that is done. `memory` in bytes bounds what is held beside
+        `image`, `previous` and the rows that are out (default: half of what is free). It decides
+        how large a part of the image is planned at once, and nothing else does: where that is the
+        same, so is every bit. What `previous` allows to take over is not computed again.
         """
-        clock = Clock()
-        memory = int(free_memory() * SHARE) if memory is None else memory
-        work = self._begin(image, effort, overlap, memory, clock)
-        slabs = self._pipeline.run([work], memory, clock, progress)
-        rows = (_interleaved(slab) for _, slab in slabs)
-        height, width = image.shape[0] * self.manifest.scale, image.shape[1] * self.manifest.scale
-        macs = plan_macs(work.plan, self.manifest)
-        return Bands(rows, height, width, work.plan, clock.seconds, macs)
+        request = self._request(effort, overlap, progress, memory)
+        work = self._begin(image, request, previous)
+        rows = (_interleaved(slab) for _, slab in self._pipeline.run([work], request))
+        grid, scale = work.plan.grid, self.manifest.scale
+        return Bands(
+            rows,
+            grid.height * scale,
+            grid.width * scale,
+            work.plan,
+            request.clock.seconds,
+            plan_macs(work.plan, self.manifest),
+            work.scores,
+            self.manifest.classes,
+        )
 
     def upscale(
         self,
-        image: Floats,
+        image: Floats | Source,
         effort: float | None = None,
         overlap: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = lambda share: None,
         memory: int | None = None,
+        previous: Previous | None = None,
     ) -> Result:
         """Upscale one image, float32 RGB (h,w,3) in [0,1]. See `bands`."""
-        return self.upscale_all([image], effort, overlap, progress, memory)[0]
+        request = self._request(effort, overlap, progress, memory)
+        return self._finish([self._begin(image, request, previous)], request)[0]
 
     def upscale_all(
         self,
-        images: Sequence[Floats],
+        images: Sequence[Floats | Source],
         effort: float | None = None,
         overlap: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = lambda share: None,
         memory: int | None = None,
     ) -> list[Result]:
         """Upscale images together: tiles of one expert form batches across all of them.
 
         See `bands`; `memory` does not count the results.
         """
-        clock = Clock()
-        scale = self.manifest.scale
-        memory = int(free_memory() * SHARE) if memory is None else memory
-        works = [self._begin(image, effort, overlap, memory, clock) for image in images]
-        pixels: list[Floats] = [
-            np.empty((image.shape[0] * scale, image.shape[1] * scale, 3), np.float32)
-            for image in images
-        ]
-        filled = [0] * len(works)
-        for index, slab in self._pipeline.run(
-            works, memory, clock, progress or (lambda share: None)
-        ):
-            with clock.stage("stitch"):
-                top, bottom = filled[index], filled[index] + slab.shape[1]
-                cv2.merge(list(slab), pixels[index][top:bottom])
-                filled[index] = bottom
-        return [
-            Result(done, work.plan, dict(clock.seconds), plan_macs(work.plan, self.manifest))
-            for done, work in zip(pixels, works, strict=True)
-        ]
+        request = self._request(effort, overlap, progress, memory)
+        return self._finish([self._begin(image, request) for image in images], request)
 
     def run_expert(self, name: str, image: Floats) -> Floats:
         """One expert on the whole image, untiled: what a plain upscaler does."""
@@ -171,31 +171,17 @@ class Engine:
         shape = 1, *candidates.shape[2:]
         return _interleaved(self._pipeline.fusers[name].run(candidates, "fused", shape)[0])
 
-    def _begin(
-        self,
-        image: Floats,
-        effort: float | None,
-        overlap: int | None,
-        memory: int,
-        clock: Clock,
-    ) -> Work:
-        """Plan an image; ValueError for an overlap or an effort outside its range."""
-        manifest = self.manifest
-        width = 2 * manifest.tiles.seam if overlap is None else overlap
-        if not 0 <= width <= manifest.tiles.cell:
-            raise ValueError(f"overlap {width} is not within 0 and the cell, {manifest.tiles.cell}")
-        chosen = manifest.effort.default if effort is None else effort
-        if not 0 <= chosen <= 1:
-            raise ValueError(f"effort {chosen} is not within 0 and 1")
-        image = np.asarray(image, np.float32)
-        grid = Grid(image.shape[0], image.shape[1], manifest.tiles.cell)
+    def target(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the answer to an image of that size."""
+        return height * self.manifest.scale, width * self.manifest.scale
+
+    def memory_needed(
+        self, height: int, width: int, overlap: int | None = None, memory: int | None = None
+    ) -> int:
+        """Bytes that `bands` holds for an image of that size when it may use `memory`."""
         halo = self.halo(overlap)
-        block = largest_block(manifest, grid.height, grid.width, halo, memory)
-        plan = self._plan(image, grid, costs_of(manifest, halo), chosen, block, clock)
-        bands = bands_of(plan.regions, self._pipeline.wave_pixels(memory))
-        tallest = max(band.bottom - band.top for band in bands)
-        canvas = Canvas(grid, manifest.scale, width, overlap is not None, tallest)
-        return Work(image, plan, canvas, bands)
+        block = largest_block(self.manifest, height, width, halo, _allowed(memory))
+        return needed(self.manifest, height, width, halo, block)
 
     def halo(self, overlap: int | None = None) -> int:
         """LR pixels around a region that are computed and thrown away, its seam included."""
@@ -203,33 +189,85 @@ class Engine:
         half = (2 * tiles.seam if overlap is None else overlap) * scale // 2
         return tiles.halo + -(-half // scale)
 
+    def _request(
+        self, effort: float | None, overlap: int | None, progress: Progress, memory: int | None
+    ) -> Request:
+        """What is asked for; ValueError for an overlap or an effort outside its range."""
+        manifest = self.manifest
+        width = 2 * manifest.tiles.seam if overlap is None else overlap
+        if not 0 <= width <= manifest.tiles.cell:
+            raise ValueError(f"overlap {width} is not within 0 and the cell, {manifest.tiles.cell}")
+        chosen = manifest.effort.default if effort is None else effort
+        if not 0 <= chosen <= 1:
+            raise ValueError(f"effort {chosen} is not within 0 and 1")
+        average, halo = overlap is not None, self.halo(overlap)
+        return Request(chosen, width, average, halo, _allowed(memory), progress)
+
+    def _begin(
+        self, image: Floats | Source, request: Request, previous: Previous | None = None
+    ) -> Work:
+        """Plan an image; ValueError for a previous answer to an image of another size."""
+        manifest = self.manifest
+        source = Held(np.asarray(image, np.float32)) if isinstance(image, np.ndarray) else image
+        grid = Grid(source.height, source.width, manifest.tiles.cell)
+        if previous is not None:
+            previous.check(grid, manifest.scale)
+        block = largest_block(manifest, grid.height, grid.width, request.halo, request.memory)
+        plan, scores = self._plan(source, grid, request, block, previous)
+        bands = bands_of(plan.regions, self._pipeline.wave_pixels(request.memory))
+        tallest = max(band.bottom - band.top for band in bands)
+        ground = None if previous is None or plan.kept is None else previous.ground
+        canvas = Canvas(grid, manifest.scale, request.overlap, request.average, tallest, ground)
+        return Work(Window(source), plan, canvas, bands, scores)
+
     def _plan(
-        self,
-        image: Floats,
-        grid: Grid,
-        costs: Costs,
-        effort: float,
-        block: int,
-        clock: Clock,
-    ) -> Plan:
-        if effort >= 1 or len(costs.routes) == 1:  # no question for a router
-            return uniform_plan(grid, costs, costs.deepest, block)
-        router = self.manifest.router
-        with clock.stage("route"):
-            answers = [
-                self._router.run(cells, router.output, (len(cells), len(costs.routes)))
-                for cells in grid.cells_of(image, ROUTER_BATCH)
-            ]
-            scores = np.concatenate(answers).astype(np.float64)
-        with clock.stage("plan"):
-            losses = penalties(scores, router.output, effort, costs, grid.areas)
-            return make_plan(losses, grid, costs, price(effort, self.manifest.effort), block)
+        self, source: Source, grid: Grid, request: Request, block: Block, previous: Previous | None
+    ) -> tuple[Plan, Array | None]:
+        """The plan, and the router's answers that it rests on, if there was a question for it."""
+        costs = costs_of(self.manifest, request.halo)
+        settled = None if previous is None else previous.settled(grid, request.halo)
+        losses, rate = only(costs.deepest, grid.rows * grid.columns, costs), 1.0
+        scores = None if previous is None else previous.scores
+        if request.effort < 1 and len(costs.routes) > 1 and (settled is None or not settled.all()):
+            scores = self._router.scores(source, grid, request, previous)
+            output = self.manifest.router.output
+            losses = penalties(scores, output, request.effort, costs, grid.areas)
+            rate = price(request.effort, self.manifest.effort)
+        with request.clock.stage("plan"):
+            there = settled if settled is not None and settled.any() else None
+            watch = partial(request.progress, 0.0)
+            return make_plan(losses, grid, costs, rate, block, there, watch), scores
+
+    def _finish(self, works: Sequence[Work], request: Request) -> list[Result]:
+        """Run planned images to their ends."""
+        scale = self.manifest.scale
+        grids = [work.plan.grid for work in works]
+        pixels: list[Floats] = [
+            np.empty((grid.height * scale, grid.width * scale, 3), np.float32) for grid in grids
+        ]
+        spent = [plan_macs(work.plan, self.manifest) for work in works]
+        filled = [0] * len(works)
+        for index, slab in self._pipeline.run(works, request):
+            with request.clock.stage("stitch"):
+                top, bottom = filled[index], filled[index] + slab.shape[1]
+                cv2.merge(list(slab), pixels[index][top:bottom])
+                filled[index] = bottom
+        return [
+            Result(done, work.plan, dict(request.clock.seconds), macs, work.scores)
+            for done, work, macs in zip(pixels, works, spent, strict=True)
+        ]
+
+
+def _allowed(memory: int | None) -> int:
+    """Bytes that may be used: half of what is free, unless somebody says otherwise."""
+    return int(free_memory() * SHARE) if memory is None else memory
 
 
 def plan_macs(plan: Plan, manifest: Manifest) -> float:
     """Multiply-accumulates of a plan's experts, halo included."""
     total = 0.0
-    for label, pixels in zip(manifest.classes, plan.pixels(), strict=True):
+    computed = plan.pixels()[: len(manifest.classes)]  # what is taken over costs nothing
+    for label, pixels in zip(manifest.classes, computed, strict=True):
         names = manifest.routes[label].experts
         total += pixels * sum(manifest.expert(name).macs for name in names)
     return float(total)

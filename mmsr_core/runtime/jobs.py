@@ -1,7 +1,7 @@
 """Jobs: a plan's regions on their way through the experts, in bands, waves and batches."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -27,11 +27,9 @@ class Job:
     """Height and width of the tile: the window's, or more where the image ends too early."""
     answers: dict[str, Floats] = field(default_factory=dict)
 
-    def tile(self, image: Floats) -> Floats:
-        """The window of an image (h,w,3) as planes (3,*shape), its border repeated beyond it."""
-        window = self.window
-        cut = image[window.top : window.bottom, window.left : window.right]
-        planes = np.asarray(cv2.split(cut), np.float32)
+    def tile(self, pixels: Floats) -> Floats:
+        """The pixels (h,w,3) of the window as planes (3,*shape), their border repeated."""
+        planes = np.asarray(cv2.split(pixels), np.float32)
         below, right = self.shape[0] - planes.shape[1], self.shape[1] - planes.shape[2]
         if below or right:
             planes = np.pad(planes, ((0, 0), (0, below), (0, right)), mode="edge")
@@ -81,6 +79,20 @@ def waves(bands: Sequence[Sequence[Band]], pixels: int) -> Iterator[list[tuple[i
                 wave, area = [], 0
     if wave:
         yield wave
+
+
+def parts(jobs: Iterable[Job], pixels: int) -> Iterator[list[Job]]:
+    """Jobs in order, so many together that a batch can be filled: few answers wait for others."""
+    part: list[Job] = []
+    area = 0
+    for job in jobs:
+        part.append(job)
+        area += job.window.area
+        if area >= pixels:
+            yield part
+            part, area = [], 0
+    if part:
+        yield part
 
 
 def window_of(box: Box, halo: int, height: int, width: int, multiple: int) -> tuple[Box, int, int]:

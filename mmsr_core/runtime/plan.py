@@ -10,8 +10,8 @@ by the dear expert when that costs less than the two borders, and an image that 
 everywhere becomes one rectangle: a plain run.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
@@ -19,17 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsr_core.runtime.bundle import Effort, Manifest
+from mmsr_core.runtime.partition import Array as Array
+from mmsr_core.runtime.partition import partition
 from mmsr_core.runtime.tiles import Box, Grid
 
-Array = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
-BLOCK = 16
-"""Cells a side that are planned together: it bounds a region's memory, and the planner's time."""
 OVERHEAD = 64.0
 """What starting one region costs, in pixels of the deepest route."""
 FORBIDDEN = 1e9
 FRUGAL = 0.25
 """dB that effort 0 may lose on the router split: cheaper than that is not sensible."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells that are planned together: it bounds a region's memory, and the planner's time."""
+
+    rows: int
+    columns: int
+
+
+BLOCK = Block(16, 16)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Costs:
     halo: int
     reference: int | None = None
     """The route that losses are counted from, where that isn't the dearest."""
+    reuse: bool = False
+    """Whether the last route takes over an answer that is there already."""
 
     @classmethod
     def of(cls, experts: Sequence[Sequence[float]], halo: int) -> Self:
@@ -53,6 +66,10 @@ class Costs:
     def deepest(self) -> int:
         """Index of the route that a plain upscaler would run everywhere."""
         return int(np.argmax(self.routes)) if self.reference is None else self.reference
+
+    def with_reuse(self) -> Self:
+        """The same with one more route, which costs nothing: to keep an answer that is there."""
+        return replace(self, routes=(*self.routes, 0.0), reference=self.deepest, reuse=True)
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,16 @@ class Plan:
         area = self.grid.height * self.grid.width
         return float(self.pixels() @ np.array(self.costs.routes) / area)
 
+    @property
+    def kept(self) -> int | None:
+        """The route that keeps an answer that is there already, where this plan has one."""
+        return len(self.costs.routes) - 1 if self.costs.reuse else None
+
+    @property
+    def reused(self) -> Bools:
+        """The cells (rows,columns) that keep such an answer."""
+        return np.equal(self.routes, -1 if self.kept is None else self.kept)
+
 
 def penalties(
     scores: Array, output: str, effort: float, costs: Costs, areas: Array | None = None
@@ -99,9 +126,7 @@ def penalties(
     pixels make the errors of cells that the image's border cuts short count for less.
     """
     if effort >= 1:
-        losses = np.full(scores.shape, FORBIDDEN)
-        losses[:, costs.deepest] = 0
-        return losses
+        return only(costs.deepest, len(scores), costs)
     if output == "errors":
         if areas is not None:
             scores = scores * areas[:, None]
@@ -125,72 +150,42 @@ def price(effort: float, knob: Effort) -> float:
     return float(np.interp(effort, efforts, prices))
 
 
-def make_plan(losses: Array, grid: Grid, costs: Costs, price: float, block: int = BLOCK) -> Plan:
+def make_plan(
+    losses: Array,
+    grid: Grid,
+    costs: Costs,
+    price: float,
+    block: Block = BLOCK,
+    settled: Bools | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> Plan:
     """The best plan for `losses` (cells, routes), row by row, at λ = `price`.
 
-    No region crosses the border of a block of so many cells a side.
+    No region crosses the border of a block. `settled` (rows,columns) are cells whose answer is
+    there already: they have one more route, which costs nothing and loses nothing. `watch` is
+    called before every block, so that whoever wants to stop can.
     """
     price = max(price, 1e-6)  # even free time is not wasted: ties go to fewer borders
+    if settled is not None:
+        kept = np.where(settled.reshape(-1, 1), 0.0, FORBIDDEN)
+        losses, costs = np.concatenate([losses, kept], axis=1), costs.with_reuse()
     shaped = losses.reshape(grid.rows, grid.columns, -1)
     routes = np.empty((grid.rows, grid.columns), np.intp)
     regions: list[Region] = []
-    for top, left in product(range(0, grid.rows, block), range(0, grid.columns, block)):
-        cells = shaped[top : top + block, left : left + block]
-        for rows, columns, route in _partition(cells, grid, (top, left), costs, price):
+    area = grid.height * grid.width
+    rates, start = price * np.array(costs.routes) / area, price * OVERHEAD / area
+    tops, lefts = range(0, grid.rows, block.rows), range(0, grid.columns, block.columns)
+    for top, left in product(tops, lefts):
+        watch()
+        cells = shaped[top : top + block.rows, left : left + block.columns]
+        heights = _spans(cells.shape[0], top, grid.cell, grid.height, costs.halo)
+        widths = _spans(cells.shape[1], left, grid.cell, grid.width, costs.halo)
+        for inner, route in partition(cells, heights, widths, rates, start):
+            rows = slice(top + inner.top, top + inner.bottom)
+            columns = slice(left + inner.left, left + inner.right)
             regions.append(Region(grid.box(rows, columns), route))
             routes[rows, columns] = route
     return Plan(grid, tuple(regions), routes, costs)
-
-
-def uniform_plan(grid: Grid, costs: Costs, route: int, block: int = BLOCK) -> Plan:
-    """One route everywhere, cut only as far as memory asks for."""
-    losses = np.full((grid.rows * grid.columns, len(costs.routes)), FORBIDDEN)
-    losses[:, route] = 0
-    return make_plan(losses, grid, costs, 1.0, block)
-
-
-Rectangle = tuple[slice, slice, int]
-
-
-def _partition(
-    losses: Array, grid: Grid, origin: tuple[int, int], costs: Costs, price: float
-) -> list[Rectangle]:
-    """The cheapest guillotine partition of one block, by dynamic programming over its rectangles.
-
-    `best[h, w, i, j]` is the least value of the h×w rectangle at (i, j); `by_bottom` and
-    `by_right` hold the same indexed by the far edge, so that all cuts of all positions of one
-    size are two array operations.
-    """
-    rows, columns, n = losses.shape
-    table = np.zeros((rows + 1, columns + 1, n))
-    table[1:, 1:] = losses.cumsum(0).cumsum(1)
-    area = grid.height * grid.width
-    heights = _spans(rows, origin[0], grid.cell, grid.height, costs.halo)
-    widths = _spans(columns, origin[1], grid.cell, grid.width, costs.halo)
-    rates = price * np.array(costs.routes) / area
-    start = price * OVERHEAD / area
-    shape = (rows + 1, columns + 1, rows + 1, columns + 1)
-    best = np.full(shape, np.inf)
-    by_bottom, by_right = best.copy(), best.copy()
-    choice = np.zeros(shape, np.int16)
-    for h, w in product(range(1, rows + 1), range(1, columns + 1)):
-        down, across = rows - h + 1, columns - w + 1
-        lost = table[h:, w:] - table[:down, w:] - table[h:, :across] + table[:down, :across]
-        pixels = np.outer(heights[h, :down], widths[w, :across])
-        values = lost + pixels[:, :, None] * rates + start
-        chosen = values.argmin(2)
-        value = np.take_along_axis(values, chosen[:, :, None], 2)[:, :, 0]
-        if h > 1:
-            cut = best[1:h, w, :down, :across] + by_bottom[h - 1 : 0 : -1, w, h:, :across]
-            value, chosen = _take(cut, n, value, chosen)
-        if w > 1:
-            cut = best[h, 1:w, :down, :across] + by_right[h, w - 1 : 0 : -1, :down, w:]
-            value, chosen = _take(cut, n + rows, value, chosen)
-        best[h, w, :down, :across] = value
-        by_bottom[h, w, h:, :across] = value
-        by_right[h, w, :down, w:] = value
-        choice[h, w, :down, :across] = chosen
-    return _read(choice, n, rows, columns, origin)
 
 
 def _spans(count: int, first: int, cell: int, length: int, halo: int) -> Array:
@@ -203,33 +198,16 @@ def _spans(count: int, first: int, cell: int, length: int, halo: int) -> Array:
     return spans
 
 
-def _take(
-    cut: Array, code: int, value: Array, chosen: npt.NDArray[np.intp]
-) -> tuple[Array, npt.NDArray[np.intp]]:
-    where = cut.argmin(0)
-    least = np.take_along_axis(cut, where[None], 0)[0]
-    better = least < value
-    return np.where(better, least, value), np.where(better, code + where, chosen)
+def only(route: int, cells: int, costs: Costs) -> Array:
+    """Losses (cells, routes) that leave no choice but one route."""
+    losses = np.full((cells, len(costs.routes)), FORBIDDEN)
+    losses[:, route] = 0
+    return losses
 
 
-def _read(
-    choice: npt.NDArray[np.int16], n: int, rows: int, columns: int, origin: tuple[int, int]
-) -> list[Rectangle]:
-    top, left = origin
-    found: list[Rectangle] = []
-    todo = [(rows, columns, 0, 0)]
-    while todo:
-        h, w, i, j = todo.pop()
-        code = int(choice[h, w, i, j])
-        if code < n:
-            found.append((slice(top + i, top + i + h), slice(left + j, left + j + w), code))
-        elif code < n + rows:
-            k = code - n + 1
-            todo += [(h - k, w, i + k, j), (k, w, i, j)]
-        else:
-            k = code - n - rows + 1
-            todo += [(h, w - k, i, j + k), (h, k, i, j)]
-    return found
+def uniform_plan(grid: Grid, costs: Costs, route: int, block: Block = BLOCK) -> Plan:
+    """One route everywhere, cut only as far as memory asks for."""
+    return make_plan(only(route, grid.rows * grid.columns, costs), grid, costs, 1.0, block)
 
 
 def costs_of(manifest: Manifest, halo: int) -> Costs:

@@ -14,6 +14,7 @@ COLOURS = (
     (0.98, 0.75, 0.28),
     (0.84, 0.25, 0.15),
 )
+KEPT = (0.5, 0.5, 0.5)
 TINT = 0.45
 
 
@@ -22,6 +23,8 @@ def paint(plan: Plan, classes: tuple[str, ...], upscaled: Floats) -> Floats:
     height, width = upscaled.shape[:2]
     scale = height // plan.grid.height
     colours = _colours(len(classes))
+    if plan.kept is not None:
+        classes, colours = (*classes, "UNCHANGED"), np.vstack([colours, KEPT]).astype(np.float32)
     cells = colours[plan.routes].repeat(plan.grid.cell, 0).repeat(plan.grid.cell, 1)
     cells = cells[: plan.grid.height, : plan.grid.width].repeat(scale, 0).repeat(scale, 1)
     grey = upscaled.mean(axis=2, keepdims=True)

@@ -31,9 +31,9 @@ class Session:
         `threads` work together on one run on a CPU: by default as many as this process may keep
         busy. `lasting` promises many runs on few shapes, as experts have, which are worth
         preparing for: a captured CUDA graph, a TensorRT engine, OpenVINO's compilation. `half`
-        lets TensorRT compute in fp16, as a graph in fp16 wants. Raises BundleError when ONNX
-        Runtime can't open the graph, OutOfMemory when it doesn't fit, DeviceError when it would
-        run elsewhere.
+        lets TensorRT compute in fp16, as a graph in fp16 wants. Raises BundleError when the
+        graph isn't safe or ONNX Runtime can't open it, OutOfMemory when it doesn't fit,
+        DeviceError when it would run elsewhere.
         """
         self._device = device
         self._origin = origin
@@ -41,6 +41,10 @@ class Session:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise BundleError(f"{origin}: the graph has {len(inputs)} inputs, not one")
+        if inputs[0].type != "tensor(float)" or len(inputs[0].shape or ()) not in (4, 5):
+            raise BundleError(
+                f"{origin}: the graph takes {inputs[0].type} of shape {inputs[0].shape}, no tiles"
+            )
         self._input = inputs[0].name
         self.outputs = tuple(output.name for output in self._session.get_outputs())
         fixed = lasting and device.is_gpu
@@ -65,7 +69,9 @@ class Session:
             raise BundleError(f"{self._origin}: {output} is not a float32 tensor")
         if answer.shape != shape:
             raise BundleError(f"{self._origin}: {output} has shape {answer.shape}, not {shape}")
-        if not np.isfinite(answer.sum()):  # one pass, no array of booleans
+        with np.errstate(over="ignore"):
+            total = answer.sum()  # one pass, no array of booleans
+        if not np.isfinite(total):
             raise NotFinite(f"{self._origin}: {output} is not finite")
         return answer
 

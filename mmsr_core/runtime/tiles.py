@@ -4,7 +4,7 @@ Coordinates are LR pixels unless a name says otherwise. A cell is the square tha
 scores; a region is a rectangle of whole cells that one route answers for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Ground = Callable[[slice, slice], Floats]
+"""Planes (3,n,m) of an answer that is there already, for rows and columns of upscaled pixels."""
 
-SLAB = 64
-"""Rows that leave a canvas at a time: few enough for what follows to find them in the cache."""
+SLAB = 2 * 2**20
+"""Bytes of the rows that leave a canvas at a time: what follows finds them in the cache."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,15 @@ class Grid:
 
     def cells(self, image: Floats) -> Floats:
         """Image (3,h,w) → cells (rows·columns,3,t,t), row by row; short ones repeat the border."""
-        return next(self.cells_of(image.transpose(1, 2, 0), self.rows * self.columns))
+        return self.cells_in(image.transpose(1, 2, 0))
+
+    def cells_in(self, strip: Floats) -> Floats:
+        """The same of a strip (n,w,3) of the image that begins where a row of cells does."""
+        t, rows, columns = self.cell, -(-strip.shape[0] // self.cell), self.columns
+        below, right = rows * t - strip.shape[0], columns * t - self.width
+        padded = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
+        cut = padded.reshape(rows, t, columns, t, 3).transpose(0, 2, 4, 1, 3)
+        return np.ascontiguousarray(cut.reshape(rows * columns, 3, t, t))
 
     @property
     def areas(self) -> npt.NDArray[np.float64]:
@@ -86,18 +96,6 @@ class Grid:
             for side in (self.height, self.width)
         )
         return np.outer(heights, widths).ravel().astype(np.float64)
-
-    def cells_of(self, image: Floats, most: int) -> Iterator[Floats]:
-        """The cells of an image (h,w,3), whole rows of them at a time, `most` if one row allows."""
-        t, columns = self.cell, self.columns
-        step = max(1, most // columns)
-        for top in range(0, self.rows, step):
-            rows = min(step, self.rows - top)
-            strip = image[top * t : (top + rows) * t]
-            below, right = rows * t - strip.shape[0], columns * t - self.width
-            padded = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
-            cut = padded.reshape(rows, t, columns, t, 3).transpose(0, 2, 4, 1, 3)
-            yield np.ascontiguousarray(cut.reshape(rows * columns, 3, t, t))
 
 
 class Canvas:
@@ -109,16 +107,27 @@ class Canvas:
     """
 
     def __init__(
-        self, grid: Grid, scale: int, overlap: int, average: bool, band: int | None = None
+        self,
+        grid: Grid,
+        scale: int,
+        overlap: int,
+        average: bool,
+        band: int | None = None,
+        ground: Ground | None = None,
     ) -> None:
         """`overlap` is the full width, in LR pixels, that neighbouring regions share; `band` the
-        most LR rows that are added between two calls of `take`, by default all of them."""
+        most LR rows that are added between two calls of `take`, by default all of them. `ground`
+        is what shows where no region is added, to the bit, and what their borders fade into."""
         self.grid, self.scale, self.average = grid, scale, average
         self.half = overlap * scale // 2
         self._size = grid.height * scale, grid.width * scale
         rows = self._size[0] if band is None else min(self._size[0], band * scale + 2 * self.half)
         self._held: Floats = np.zeros((3, rows, self._size[1]), np.float32)
         self._top = 0
+        self._slab = max(8, SLAB // (12 * self._size[1]))
+        self._ground = ground
+        if ground is not None:
+            self._clear(0)
 
     @property
     def margin(self) -> int:
@@ -150,8 +159,14 @@ class Canvas:
         strips = [(slice(0, rows.start), everywhere), (slice(rows.stop, None), everywhere)]
         strips += [(rows, slice(0, columns.start)), (rows, slice(columns.stop, None))]
         for strip_rows, strip_columns in strips:
+            part = answer[:, strip_rows, strip_columns]
+            if self._ground is not None:
+                below = slice(outer.top, outer.bottom), slice(outer.left, outer.right)
+                part = part - self._ground(
+                    _part(below[0], strip_rows), _part(below[1], strip_columns)
+                )
             weight = np.outer(vertical[strip_rows], horizontal[strip_columns])
-            target[:, strip_rows, strip_columns] += answer[:, strip_rows, strip_columns] * weight
+            target[:, strip_rows, strip_columns] += part * weight
 
     def take(self, bottom: int) -> Iterator[Floats]:
         """The rows that are finished once every region above LR row `bottom` has been added.
@@ -162,13 +177,23 @@ class Canvas:
         last = bottom >= self.grid.height
         end = self._size[0] if last else bottom * self.scale - self.half
         ready = end - self._top
-        for top in range(0, ready, SLAB):
-            yield self._held[:, top : min(ready, top + SLAB)]
+        for top in range(0, ready, self._slab):
+            yield self._held[:, top : min(ready, top + self._slab)]
         self._top = end
         if not last:  # the seam to the next band is half done
             seam = self._held[:, ready : ready + 2 * self.half].copy()
             self._held[:, : seam.shape[1]] = seam
-            self._held[:, seam.shape[1] :] = 0
+            self._clear(seam.shape[1])
+
+    def _clear(self, start: int) -> None:
+        """Make the rows held from `start` on what they are where nothing is added."""
+        if self._ground is None:
+            self._held[:, start:] = 0
+            return
+        count = min(self._held.shape[1], self._size[0] - self._top)
+        for top in range(start, count, self._slab):
+            rows = slice(self._top + top, self._top + min(count, top + self._slab))
+            self._held[:, top : rows.stop - self._top] = self._ground(rows, slice(0, self._size[1]))
 
     def _weights(self, start: int, stop: int, length: int) -> Floats:
         """Trapezoid over [start − half, stop + half), clipped to [0, length), flat at borders."""
@@ -186,6 +211,12 @@ class Canvas:
         inside = 0.5 if self.average else 0.5 + distance / (2 * self.half)
         rise = np.where(np.abs(distance) < self.half, inside, distance > 0)
         return rise.astype(np.float32)
+
+
+def _part(whole: slice, inner: slice) -> slice:
+    """A slice of a slice, with absolute ends."""
+    start, stop, _ = inner.indices(whole.stop - whole.start)
+    return slice(whole.start + start, whole.start + stop)
 
 
 def _plateau(weights: Floats) -> slice:

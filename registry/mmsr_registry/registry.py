@@ -3,14 +3,15 @@
 import os
 import re
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmsr_core.errors import BundleError, no_such
-from mmsr_core.runtime.bundle import MANIFEST, Bundle, write_bundle
+from mmsr_core.runtime.bundle import MANIFEST, Facts, Sealed, open_any, write_files
 
 SHELF = Path(__file__).parent / "shelf"
-VERSION = re.compile(r"\d+\.\d+\.\d+")
+VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,44 @@ class Registry:
         return _choose(str(spec), self.list())[-1].directory
 
     def add(self, path: str | Path) -> Model:
-        """Verify the bundle at `path` and copy it, whole or not at all, into the home root.
+        """Verify the bundle at `path`, a directory or a zip file, and store a copy at home.
 
-        Raises BundleError when it is not sound, or when its name and version are taken.
+        The copy appears whole or not at all. A model that is there already, to the last byte, is
+        left as it is. Raises BundleError when the bundle is not sound, or when its name and
+        version belong to another one.
         """
-        bundle = Bundle.open(path)
+        path = Path(path)
+        if not path.is_file():
+            return self._store(open_any(path))
+        from mmsr_registry.archive import unpack  # upscaling looks up names and needs no zip files
+
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=self.home) as folder:
+                unpack(path, Path(folder))
+                return self._store(open_any(folder))
+        except OSError as error:
+            raise BundleError(f"{self.home}: cannot write there ({error.strerror})") from None
+        except BundleError as error:
+            raise BundleError(str(error).replace(folder, str(path))) from None
+        finally:
+            with suppress(OSError):  # it may be the empty folder that was made above
+                self.home.rmdir()
+
+    def _store(self, bundle: Sealed[Facts]) -> Model:
         manifest = bundle.manifest
         target = self.home / manifest.name / manifest.version
         added = Model(manifest.name, manifest.version, target, shipped=False)
         for model in self.list():
-            if str(model) == str(added):
-                raise BundleError(
-                    f"{added} exists already ({model.directory}); remove it, or give the new one "
-                    "another version"
-                )
-        write_bundle(target, manifest, {name: bundle.graph(name) for name in manifest.files})
+            if str(model) != str(added):
+                continue
+            if open_any(model.directory).manifest == manifest:
+                return model
+            raise BundleError(
+                f"{added} exists already ({model.directory}), with other content; remove it, or "
+                "give the new one another version"
+            )
+        write_files(target, manifest, bundle.files())
         return added
 
     def remove(self, spec: str) -> Model:
@@ -98,10 +122,10 @@ class Registry:
             raise BundleError(f"{model.directory}: cannot remove ({error.strerror})") from None
         return model
 
-    def verify(self, spec: str | Path) -> Bundle:
+    def verify(self, spec: str | Path) -> Sealed[Facts]:
         """Check a bundle's manifest, every file's hash, and that it is stored under its name."""
         directory = self.find(spec)
-        bundle = Bundle.open(directory)
+        bundle = open_any(directory)
         for model in self.list():
             named = f"{bundle.manifest.name}@{bundle.manifest.version}"
             if model.directory == directory and str(model) != named:

@@ -1,7 +1,10 @@
+import hashlib
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
+from webserver import Site, serving
 
 from mmsr_core.cli import main
 
@@ -82,3 +85,99 @@ def test_a_removed_model_is_listed_no_more(run, bundle):
     run("add", bundle)
     assert run("remove", "tiny-x2").exit_code == 0
     assert json.loads(run("list", "--json").output) == []
+
+
+@pytest.fixture
+def site(bundle):
+    with serving(Site()) as site:
+        for path in bundle.rglob("*.*"):
+            site.files[f"/tiny/{path.relative_to(bundle).as_posix()}"] = path.read_bytes()
+        manifest = site.files["/tiny/manifest.json"]
+        entry = {
+            "name": "tiny-x2",
+            "version": "1.0.0",
+            "url": "tiny/manifest.json",
+            "sha256": hashlib.sha256(manifest).hexdigest(),
+            "size": 4_500_000,
+            "licence": "CC0-1.0",
+            "summary": "a small one",
+        }
+        site.files["/index.json"] = json.dumps({"format": 1, "models": [entry]}).encode()
+        yield site
+
+
+def test_a_zip_file_is_added(run, bundle, tmp_path):
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", bundle)
+    assert run("add", packed).output.startswith("tiny-x2@1.0.0: added to ")
+    assert run("verify", "tiny-x2").exit_code == 0
+
+
+def test_a_model_is_added_from_an_address(run, site):
+    result = run("add", f"{site.url}/tiny/manifest.json")
+    assert result.exit_code == 0, result.output
+    assert run("verify", "tiny-x2").exit_code == 0
+
+
+def test_a_model_is_added_by_name_from_an_index(run, site):
+    assert run("add", "tiny-x2", "--index", f"{site.url}/index.json").exit_code == 0
+    assert run("verify", "tiny-x2@1.0.0").exit_code == 0
+
+
+def test_an_index_is_searched(run, site):
+    result = run("search", "small", "--index", f"{site.url}/index.json")
+    last = result.output.splitlines()[-1]
+    assert last.split() == ["tiny-x2", "1.0.0", "4.50", "MB", "CC0-1.0", "a", "small", "one"]
+    found = json.loads(run("search", "--json", "--index", f"{site.url}/index.json").output)
+    assert found[0]["url"] == f"{site.url}/tiny/manifest.json"
+
+
+def test_a_search_without_a_match_says_so(run, site):
+    result = run("search", "giant", "--index", f"{site.url}/index.json")
+    assert result.output == "the index has no such model\n"
+
+
+@pytest.mark.parametrize("source", ["folder", "zip", "address"])
+def test_another_hash_is_refused_wherever_a_model_comes_from(run, bundle, site, tmp_path, source):
+    places = {
+        "folder": bundle,
+        "zip": shutil.make_archive(str(tmp_path / "packed"), "zip", bundle),
+        "address": f"{site.url}/tiny/",
+    }
+    result = run("add", places[source], "--sha256", "0" * 64)
+    assert result.exit_code == 1
+    assert "its SHA-256 is" in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_is_no_hash_is_refused(run, bundle):
+    assert "64 digits" in run("add", bundle, "--sha256", "abc").stderr
+
+
+@pytest.mark.parametrize("limit", ["0.001", "0.0001"])
+def test_the_limit_holds(run, site, limit):
+    result = run("add", f"{site.url}/tiny/", "--limit", limit)
+    assert result.exit_code == 1
+    assert "--limit allows more" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "source", ["http://example.org/x.zip", "ftp://example.org/x.zip", "hf:nobody", "missing.zip"]
+)
+def test_a_source_that_can_not_be_is_one_line(run, source):
+    result = run("add", source)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("mmsr: error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_adding_a_model_that_is_there_already_changes_nothing(run, bundle, tmp_path):
+    run("add", bundle)
+    stored = tmp_path / "home/tiny-x2/1.0.0/manifest.json"
+    before = stored.stat().st_mtime_ns
+    assert "is there already" in run("add", bundle).output
+    assert stored.stat().st_mtime_ns == before
+
+
+def test_taking_the_name_of_a_shipped_model_is_said(run, bundle, make_bundle, tmp_path):
+    make_bundle(tmp_path / "shelf/tiny-x2/0.9.0", version="0.9.0")
+    assert "ships with mmsr too" in run("add", bundle).stderr

@@ -55,7 +55,7 @@ def write_photo(path, seed):
     rng = np.random.default_rng(seed)
     pixels = np.tile(np.linspace(0, 1, 96, dtype=np.float32)[None, :, None], (96, 1, 3))
     pixels[:, 48:] = rng.random((96, 48, 3), dtype=np.float32)
-    image.write(path, image.Image(rgb=pixels, alpha=None, bits=8, grey=False, metadata={}))
+    image.write(path, image.Image(rgb=pixels, alpha=None, bits=8, grey=False))
 
 
 class Environment:

@@ -52,21 +52,31 @@ class Rule:
 RULES = [
     Rule(
         "tiles, plan and bundle",
-        tuple(f"mmsr_core/runtime/{name}.py" for name in ("tiles", "plan", "bundle")),
+        tuple(
+            f"mmsr_core/runtime/{name}.py"
+            for name in ("tiles", "plan", "partition", "bundle", "manifest", "graphcheck", "wire")
+        ),
         only=(
             "numpy",
             "pydantic",
             "mmsr_core.errors",
             "mmsr_core.runtime.tiles",
+            "mmsr_core.runtime.partition",
             "mmsr_core.runtime.bundle",
+            "mmsr_core.runtime.codec.manifest",
+            "mmsr_core.runtime.manifest",
+            "mmsr_core.runtime.graphcheck",
+            "mmsr_core.runtime.wire",
         ),
     ),
     Rule(
         "runtime",
-        ("mmsr_core/runtime/*.py",),
+        ("mmsr_core/runtime/**/*.py",),
         only=(
             "numpy",
             "cv2",
+            "pyvips",
+            "pi_heif",
             "onnxruntime",
             "pydantic",
             "mmsr_core.errors",
@@ -107,9 +117,25 @@ RULES = [
     Rule(
         "registry",
         ("registry/**/*.py",),
-        only=("mmsr_core.errors", "mmsr_core.runtime.bundle", "mmsr_registry"),
+        only=("pydantic", "mmsr_core.errors", "mmsr_core.runtime.bundle", "mmsr_registry"),
     ),
     Rule("plugins", ("plugins/**/*.py",), never=("mmsr_core.cli", "mmsr_core.train")),
+    Rule(
+        "the Python API",
+        ("mmsr_core/api/*.py",),
+        never=("mmsr_core.train", "mmsr_core.cli", *PLUGINS),
+        at_top_never=(*HEAVY, "PIL"),
+    ),
+    Rule(
+        "video",
+        ("mmsr_core/video/*.py",),
+        only=("numpy", "cv2", "av", "mmsr_core.errors", "mmsr_core.runtime", "mmsr_core.video"),
+    ),
+    Rule(
+        "video, asked what a video is",
+        ("mmsr_core/video/__init__.py",),
+        at_top_only=("mmsr_core.errors",),
+    ),
     Rule("cli", ("mmsr_core/cli/*.py",), at_top_never=(*HEAVY, "numpy", "cv2", "pydantic")),
     Rule("the package", ("mmsr_core/__init__.py",), at_top_never=(*HEAVY, "numpy", "pydantic")),
     *(

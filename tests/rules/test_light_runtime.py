@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 SHELF = ROOT / "registry/mmsr_registry/shelf"
 TRAINING = {"torch", "lightning_fabric", "sklearn", "scipy", "onnx", "skl2onnx", "onnxscript"}
-HEAVY = TRAINING | {"numpy", "cv2", "pydantic", "pluggy", "onnxruntime"}
+HEAVY = TRAINING | {"numpy", "cv2", "pydantic", "pluggy", "onnxruntime", "pyvips"}
 
 SCRIPT = """
 import json, sys

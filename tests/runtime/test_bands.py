@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from test_engine import FUSED, FUSED_GRAPHS, halves, noise
 
 from mmsr_core.runtime.engine import Engine
+from mmsr_core.runtime.experts import Experts
 from mmsr_core.runtime.session import Device
 
 ROOMY = 2**34
@@ -75,14 +76,9 @@ def test_rows_are_out_before_all_the_work_is_done(engine):
 
 
 def test_a_tall_image_is_not_held_at_once(engine):
-    work = engine._begin(np.zeros((4000, 16, 3), np.float32), 1.0, None, ROOMY, clock())
+    image = np.zeros((4000, 16, 3), np.float32)
+    work = engine._begin(image, engine._request(1.0, None, lambda share: None, ROOMY))
     assert work.canvas._held.shape[1] == 2 * 128 + 2 * 2
-
-
-def clock():
-    from mmsr_core.runtime.pipeline import Clock
-
-    return Clock()
 
 
 def test_images_together_are_the_images_alone_to_the_bit_on_a_cpu(engine):
@@ -97,6 +93,15 @@ def test_fused_routes_wait_for_each_other_across_a_batch(tmp_path, monkeypatch):
     images = [np.full((300, 20, 3), value, np.float32) for value in (0.1, 0.2)]
     for result, value in zip(engine.upscale_all(images), (0.1, 0.2), strict=True):
         np.testing.assert_allclose(result.pixels, value / 2, atol=1e-6)
+
+
+def test_few_answers_wait_to_be_fused(tmp_path, monkeypatch):
+    engine = Engine(write_upscaler(tmp_path / "b", FUSED_GRAPHS, **FUSED), "cpu")
+    names, run = [], Experts.run
+    monkeypatch.setattr(Experts, "run", lambda self, *job: names.append(job[0]) or run(self, *job))
+    bands = engine.bands(np.full((8, 8 * 40, 3), 0.1, np.float32), memory=0)
+    list(bands.rows)
+    assert names == ["bright", "dark"] * 40
 
 
 def test_bucketed_tiles_change_nothing_inside(one_expert, monkeypatch):

@@ -101,7 +101,7 @@ def test_one_expert_in_tiles_equals_that_expert_on_the_whole_image(
 def test_a_checkerboard_of_routes_shows_no_border(one_expert, monkeypatch):
     image = noise(48, 40)
 
-    def checkerboard(losses, grid, costs, price, block):
+    def checkerboard(losses, grid, costs, price, *_):
         routes = np.indices((grid.rows, grid.columns)).sum(0) % 2
         regions = tuple(
             Region(grid.box(slice(i, i + 1), slice(j, j + 1)), int(routes[i, j]))
@@ -196,7 +196,7 @@ def test_progress_rises_to_all(engine):
 
 def test_the_stages_are_timed(engine):
     seconds = engine.upscale(halves()).seconds
-    assert seconds.keys() == {"route", "plan", "experts", "stitch"}
+    assert seconds.keys() == {"route", "plan", "read", "experts", "stitch"}
     assert all(spent > 0 for spent in seconds.values())
 
 
@@ -209,9 +209,8 @@ def test_probabilities_route_as_well(opened):
     assert engine.upscale(halves()).plan.routes[0].tolist() == [0] * 4 + [1] * 4
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_router_that_answers_no_number_is_refused(opened, bad):
-    engine = opened({"router.onnx": router([0.0, 0.0], [bad, 1.0])})
+def test_a_router_that_answers_no_number_is_refused(opened):
+    engine = opened({"router.onnx": router([3e38, 0.0], [3e38, 1.0])})
     with pytest.raises(BundleError, match="tiny-x2: router: errors is not finite"):
         engine.upscale(noise(8, 8))
 
@@ -235,7 +234,7 @@ def test_an_expert_of_another_scale_is_refused(opened):
 
 
 def test_a_graph_that_is_not_onnx_is_refused(opened):
-    with pytest.raises(BundleError, match="dear: ONNX Runtime can't open it"):
+    with pytest.raises(BundleError, match="dear: not an ONNX graph"):
         opened({"dear.onnx": b"not a graph"})
 
 
@@ -275,7 +274,7 @@ def test_halo_covers_a_wide_overlap(one_expert):
 def test_the_router_answers_the_same_bits_with_any_number_of_threads():
     cells = np.random.default_rng(0).random((96, 3, 32, 32), np.float32) ** 3
     one, two, three = (
-        load("compact-x4", "cpu", threads)._router.run(cells, "errors", (96, 6))
+        load("compact-x4", "cpu", threads).engine._router.session.run(cells, "errors", (96, 6))
         for threads in (1, 2, 3)
     )
     np.testing.assert_array_equal(two, one)

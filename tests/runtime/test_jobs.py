@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmsr_core.runtime.jobs import Band, Job, bands_of, batches, waves, window_of
+from mmsr_core.runtime.jobs import Band, Job, bands_of, batches, parts, waves, window_of
 from mmsr_core.runtime.plan import Region
 from mmsr_core.runtime.tiles import Box
 
@@ -81,6 +81,13 @@ def test_bucketed_tiles_hold_the_window_that_was_asked_for(height, width, halo, 
     assert window.top >= 0 <= window.left
     assert all(side % 32 == 0 for side in shape)
     assert shape[0] - (plain.bottom - plain.top) < 32 > shape[1] - (plain.right - plain.left)
+
+
+def test_parts_of_the_work_fill_a_batch_in_order():
+    jobs = [job(4, 4), job(4, 8), job(4, 4), job(8, 4)]
+    assert list(parts(jobs, 40)) == [jobs[:2], jobs[2:]]
+    assert list(parts(jobs, 0)) == [[one] for one in jobs]
+    assert list(parts([], 40)) == []
 
 
 def test_free_shapes_are_the_window_itself():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mmsr_core.errors import ImageError
 from mmsr_core.runtime.bundle import Manifest
 from mmsr_core.runtime.memory import Budget, free_memory, largest_block, needed
+from mmsr_core.runtime.plan import BLOCK, Block
 
 GIB = 2**30
 
@@ -68,19 +69,40 @@ def test_this_machine_has_memory():
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(0, 2**36))
-def test_the_largest_block_fits_and_twice_as_large_does_not(height, width, memory):
+def test_the_block_fits_and_is_the_usual_one_where_that_does(height, width, memory):
     manifest = Manifest.model_validate(FACTS)
     block = largest_block(manifest, height, width, 10, memory)
-    assert block in (1, 2, 4, 8, 16)
-    assert block == 1 or needed(manifest, height, width, 10, block) <= memory
-    assert block == 16 or needed(manifest, height, width, 10, 2 * block) > memory
+    assert block == Block(1, 1) or needed(manifest, height, width, 10, block) <= memory
+    if needed(manifest, height, width, 10, BLOCK) <= memory and width < 3700:
+        assert block == BLOCK
+
+
+@given(st.integers(1, 9000), st.integers(1, 60000), st.integers(0, 2**36))
+def test_what_was_needed_is_enough(height, width, memory):
+    manifest, size = Manifest.model_validate(FACTS), (height, width)
+    block = largest_block(manifest, height, width, 10, memory)
+    enough = needed(manifest, height, width, 10, block)
+    assert needed(manifest, height, width, 10, largest_block(manifest, *size, 10, enough)) == enough
+
+
+def test_wide_images_get_low_blocks():
+    manifest = Manifest.model_validate(FACTS)
+    blocks = [
+        largest_block(manifest, 9000, width, 10, 2**40) for width in (3700, 5000, 12500, 25000)
+    ]
+    assert blocks == [Block(16, 16), Block(11, 11), Block(4, 32), Block(2, 64)]
+
+
+def test_an_image_too_wide_for_any_block_gets_the_lowest():
+    manifest = Manifest.model_validate(FACTS)
+    assert largest_block(manifest, 9000, 100_000, 10, 2**40) == Block(1, 128)
 
 
 def test_a_bundle_that_says_what_it_holds_is_believed():
     def bytes_for(memory):
         experts = [one | {"memory": memory} for one in FACTS["experts"]]
         manifest = Manifest.model_validate(FACTS | {"experts": experts})
-        return needed(manifest, 100, 100, 10, 16)
+        return needed(manifest, 100, 100, 10, BLOCK)
 
     assert bytes_for(2000.0) - bytes_for(1000.0) == 1000 * 100 * 100
 
@@ -101,6 +123,18 @@ def test_parts_of_a_budget_wait_for_each_other():
         order.append("first")
     thread.join(5)
     assert order == ["first", "second"]
+
+
+def test_what_waiting_raises_ends_the_wait():
+    def stop():
+        raise InterruptedError
+
+    budget = Budget(10)
+    with budget.part(6):
+        with pytest.raises(InterruptedError), budget.part(6, stop):
+            pass
+        with budget.part(4):  # nothing was taken
+            pass
 
 
 def test_parts_that_fit_do_not_wait():

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from mmsr_core.runtime.bundle import Effort
 from mmsr_core.runtime.plan import (
-    BLOCK,
     FORBIDDEN,
     OVERHEAD,
+    Block,
     Costs,
     make_plan,
     penalties,
@@ -167,9 +167,8 @@ def test_halo_is_charged():
 
 
 def test_blocks_bound_the_size_of_a_region():
-    cells = BLOCK + 1
-    plan = uniform_plan(Grid(8 * cells, 8 * cells, 8), COSTS, 1)
-    assert sorted(region.box.area // 64 for region in plan.regions) == [1, BLOCK, BLOCK, BLOCK**2]
+    plan = uniform_plan(Grid(8 * 5, 8 * 9, 8), COSTS, 1, Block(4, 8))
+    assert sorted(region.box.area // 64 for region in plan.regions) == [1, 4, 8, 4 * 8]
     assert (plan.routes == 1).all()
 
 

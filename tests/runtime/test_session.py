@@ -16,7 +16,7 @@ TILES = np.ones((1, 3, 4, 5), np.float32)
 
 @pytest.mark.parametrize("data", [b"", b"hello", nearest()[:100]], ids=["empty", "text", "cut"])
 def test_what_is_not_onnx_is_refused_with_one_line(data):
-    with pytest.raises(BundleError, match=r"^the expert: ONNX Runtime can't open it") as caught:
+    with pytest.raises(BundleError, match=r"^the expert: not an ONNX graph") as caught:
         Session(data, ON_CPU, "the expert")
     assert "\n" not in str(caught.value)
 
@@ -49,10 +49,29 @@ def test_an_answer_of_another_shape_is_refused():
         Session(nearest(), ON_CPU, "expert").run(TILES, "upscaled", (1, 3, 16, 20))
 
 
-@pytest.mark.parametrize("gain", [np.nan, np.inf])
-def test_an_answer_that_is_not_finite_is_refused(gain):
+def test_an_answer_that_is_not_finite_is_refused():
+    session = Session(nearest(gain=3e38), ON_CPU, "expert")
     with pytest.raises(NotFinite, match="expert: upscaled is not finite"):
-        Session(nearest(gain=gain), ON_CPU, "expert").run(TILES, "upscaled", (1, 3, 8, 10))
+        session.run(2 * TILES, "upscaled", (1, 3, 8, 10))
+
+
+@pytest.mark.parametrize("gain", [np.nan, np.inf])
+def test_a_weight_that_is_not_finite_is_refused_before_anything_runs(gain):
+    with pytest.raises(BundleError, match='expert: its weight "w" is not finite'):
+        Session(nearest(gain=gain), ON_CPU, "expert")
+
+
+def test_a_graph_that_takes_no_tiles_is_refused():
+    node = helper.make_node("Identity", ["tiles"], ["upscaled"])
+    with pytest.raises(BundleError, match=r"expert: the graph takes tensor\(float\) of shape"):
+        Session(graph([node], {}, ("tiles", 2), ("upscaled", 2)), ON_CPU, "expert")
+
+
+def test_a_graph_that_asks_for_more_than_is_free_is_an_error_and_no_end():
+    node = helper.make_node("Expand", ["tiles", "shape"], ["upscaled"])
+    data = graph([node], {"shape": np.array([1, 3, 2**20, 2**20])}, ("tiles", 4), ("upscaled", 4))
+    with pytest.raises(OutOfMemory, match="out of memory on cpu"):
+        Session(data, ON_CPU, "expert").run(np.ones((1, 3, 1, 1), np.float32), "upscaled", ())
 
 
 def test_an_answer_of_another_type_is_refused():

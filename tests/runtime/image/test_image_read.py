@@ -49,10 +49,15 @@ def test_a_palette_becomes_rgb(tmp_path):
     assert np.array_equal(quantize(image.rgb), np.asarray(palette.convert("RGB")))
 
 
-def test_a_cmyk_jpeg_becomes_rgb(tmp_path):
-    path = saved(tmp_path / "a.jpg", "JPEG", pillow().convert("CMYK"))
-    expected = np.asarray(PIL.Image.open(path).convert("RGB"), np.float32) / 255
-    assert np.abs(read(path).rgb - expected).max() < 0.01
+def test_cmyk_without_a_profile_becomes_rgb(tmp_path):
+    colours = PIL.Image.new("CMYK", (4, 1))
+    for x, ink in enumerate([(0, 0, 0, 0), (0, 255, 255, 0), (255, 0, 255, 0), (0, 0, 0, 255)]):
+        colours.putpixel((x, 0), ink)
+    paper, red, green, black = read(saved(tmp_path / "a.tif", "TIFF", colours)).rgb[0]
+    assert paper.min() > 0.97
+    assert red[0] > 3 * max(red[1:])
+    assert green[1] > 1.4 * max(green[::2])
+    assert black.max() < 0.25
 
 
 def test_a_grey_file_is_known_as_grey(tmp_path):
@@ -83,14 +88,14 @@ def test_an_applied_orientation_is_reset_in_the_kept_exif(tmp_path, endian):
     tags.endian = endian
     image = read(saved(tmp_path / "a.jpg", "JPEG", exif=tags))
     kept = PIL.Image.Exif()
-    kept.load(image.metadata["exif"])
+    kept.load(image.metadata.exif)
     assert (kept[0x0112], kept[0x010F]) == (1, "Maker")
 
 
 def test_an_applied_orientation_is_reset_in_the_kept_xmp(tmp_path):
     xmp = b'<rdf:Description tiff:Orientation="6" tiff:Make="6"/>'
     image = read(saved(tmp_path / "a.jpg", "JPEG", exif=exif(6), xmp=xmp))
-    assert image.metadata["xmp"] == b'<rdf:Description tiff:Orientation="1" tiff:Make="6"/>'
+    assert image.metadata.xmp == b'<rdf:Description tiff:Orientation="1" tiff:Make="6"/>'
 
 
 def test_malformed_exif_leaves_the_pixels_as_they_are(tmp_path):
@@ -146,18 +151,12 @@ def test_text_is_refused(tmp_path):
         read(tmp_path / "a.png")
 
 
-def test_float_samples_are_refused(tmp_path):
-    path = saved(tmp_path / "a.tif", "TIFF", PIL.Image.fromarray(picture()[..., 0]))
-    with pytest.raises(ImageError, match="float32"):
-        read(path)
-
-
 def test_an_absurdly_large_image_is_refused(tmp_path):
     header = b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
     sides = (100_000).to_bytes(4, "little") * 2
     body = header + sides + (1).to_bytes(2, "little") + (24).to_bytes(2, "little") + bytes(500)
     (tmp_path / "a.bmp").write_bytes(body)
-    with pytest.raises(ImageError, match=r"2\^30 pixels"):
+    with pytest.raises(ImageError, match="larger than 1,073,741,824 pixels"):
         read(tmp_path / "a.bmp")
 
 

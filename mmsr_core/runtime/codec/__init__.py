@@ -1,0 +1,1 @@
+"""Images in few bytes, by a learned transform: code maps, entropy coding, the container."""

@@ -48,7 +48,7 @@ options = { channels = 4 }
 name = "large"
 backbone = "compact"
 depth = 2
-training = { rate = 1e30, warmup = 0 }
+training = { rate = 1e15, warmup = 0 }
 """
 """Two experts, and the rate of one is out of the question."""
 

@@ -77,3 +77,27 @@ class Draft:
     tolerance: float
     """dB that the default effort may lose on the router split."""
     made: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecDraft:
+    """Everything an exporter needs of a codec."""
+
+    name: str
+    version: str
+    codec: str
+    """The component."""
+    encoder: nn.Module
+    """Images (n,3,h,w) → codes (n,c,h/8,w/8)."""
+    decoder: nn.Module
+    """Codes → images."""
+    encoder_radius: int | None
+    """Pixels."""
+    decoder_radius: int | None
+    """Cells of 8×8 pixels."""
+    channels: int
+    tables: bytes
+    """The entropy coder's, an npz file."""
+    qualities: tuple[dict[str, Any], ...]
+    """As the manifest has them."""
+    made: dict[str, Any]

@@ -31,6 +31,7 @@ from mmsr_core.runtime.bundle import (
     write_bundle,
 )
 from mmsr_core.runtime.plan import Costs, calibrate
+from mmsr_onnx.cost import measure_router
 from mmsr_onnx.experts import Experts, make_experts
 from mmsr_onnx.graphs import chain, from_sklearn, from_torch, to_bytes
 from mmsr_onnx.parity import check_network, check_router, textured_tiles
@@ -42,8 +43,7 @@ Progress = Callable[[str], None]
 
 def assemble(draft: Draft, out: Path, progress: Progress, lower: Lower | None = None) -> Bundle:
     """Convert, check, measure and calibrate `draft`, then write it to `out` in one step."""
-    _check_label("name", draft.name, Name)
-    _check_label("version", draft.version, Version)
+    check_labels(draft.name, draft.version)
     candidates = {fuser.name: _candidates(draft, fuser.name) for fuser in draft.fusers}
     experts = make_experts(draft, lower, progress)
     files, parity = dict(experts.files), dict(experts.parity)
@@ -53,17 +53,26 @@ def assemble(draft: Draft, out: Path, progress: Progress, lower: Lower | None = 
         files[name], parity[name] = _fuser(fuser, candidates[fuser.name], name)
     progress(ROUTER)
     files[ROUTER], parity[ROUTER] = _router(draft.router, draft.cell)
+    asking = measure_router(files[ROUTER], draft.cell, draft.router.output, len(draft.classes))
     progress("effort")
     effort = _effort(draft, {expert.name: expert.cost for expert in experts.entries})
-    return write_bundle(out, _manifest(draft, experts, files, parity, effort), files)
+    router = Router(
+        graph=ROUTER,
+        output=draft.router.output,
+        features=draft.router.feature_names,
+        cost=asking / experts.slowest,
+    )
+    return write_bundle(out, _manifest(draft, experts, router, files, parity, effort), files)
 
 
-def _check_label(what: str, value: str, kind: Any) -> None:
-    try:
-        TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"]
-        raise ExportError(f'"{value}" is no {what} for a bundle: {problem}') from None
+def check_labels(name: str, version: str) -> None:
+    """ExportError unless a bundle can be called so."""
+    for what, value, kind in (("name", name, Name), ("version", version, Version)):
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"]
+            raise ExportError(f'"{value}" is no {what} for a bundle: {problem}') from None
 
 
 def _candidates(draft: Draft, fuser: str) -> int:
@@ -131,6 +140,7 @@ def _effort(draft: Draft, costs: Mapping[str, float]) -> Effort:
 def _manifest(
     draft: Draft,
     experts: Experts,
+    router: Router,
     files: Mapping[str, bytes],
     parity: Mapping[str, float],
     effort: Effort,
@@ -150,9 +160,7 @@ def _manifest(
             fuser.name: Fuser(graph=f"fusers/{fuser.name}.onnx", radius=fuser.radius)
             for fuser in draft.fusers
         },
-        router=Router(
-            graph=ROUTER, output=draft.router.output, features=draft.router.feature_names
-        ),
+        router=router,
         tiles=Tiles(cell=draft.cell, halo=draft.halo, seam=draft.seam),
         effort=effort,
         files=digest(files),

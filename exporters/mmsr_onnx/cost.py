@@ -31,6 +31,23 @@ def measure_seconds(graphs: Mapping[str, bytes], scale: int) -> dict[str, float]
     return {name: min(times) for name, times in seconds.items()}
 
 
+def measure_router(graph: bytes, cell: int, output: str, routes: int) -> float:
+    """Seconds per LR pixel of a router, on the cells of a CPU input of 256×256 or about.
+
+    As the engine runs it: on one thread, all cells at once. The fastest of several runs counts.
+    """
+    # One thread, as in the engine, whose answers must not depend on their number.
+    session = Session(graph, Device("cpu", "costs are measured there"), "router", threads=1)
+    n = max(1, SIDE // cell) ** 2
+    tiles = np.random.default_rng(0).random((n, 3, cell, cell), np.float32)
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        session.run(tiles, output, (n, routes))
+        seconds.append(time.perf_counter() - started)
+    return min(seconds) / (n * cell**2)
+
+
 def cost(seconds: float, slowest: float) -> float:
     """A cost as a manifest states it: a share of the time of the bundle's slowest expert."""
     return max(CHEAPEST, seconds / slowest)

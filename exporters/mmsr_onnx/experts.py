@@ -8,7 +8,7 @@ import torch
 from mmsr_core.draft import Draft, ExpertDraft
 from mmsr_core.errors import ExportError, no_such
 from mmsr_core.runtime.bundle import Expert
-from mmsr_onnx.cost import cost, measure_seconds
+from mmsr_onnx.cost import SIDE, cost, measure_seconds
 from mmsr_onnx.graphs import expert_graph
 from mmsr_onnx.memory import measure_memory
 from mmsr_onnx.parity import check_network, network_inputs
@@ -25,6 +25,8 @@ class Experts:
     files: dict[str, bytes]
     parity: dict[str, float]
     """How far each file answers otherwise than what it was made from."""
+    slowest: float
+    """Seconds per LR pixel of the slowest, the unit of the costs."""
 
 
 def make_experts(draft: Draft, lower: Lower | None, progress: Progress) -> Experts:
@@ -58,7 +60,8 @@ def make_experts(draft: Draft, lower: Lower | None, progress: Progress) -> Exper
         form = forms[expert.name]
         held = measure_memory(form.graph, draft.scale, expert.name)
         entries.append(_entry(expert, form, costs, held))
-    return Experts(tuple(entries), {path: graphs[path] for path in parity}, parity)
+    kept = {path: graphs[path] for path in parity}
+    return Experts(tuple(entries), kept, parity, slowest / SIDE**2)
 
 
 def _convert(draft: Draft, progress: Progress) -> tuple[dict[str, bytes], dict[str, float]]:

@@ -8,12 +8,16 @@ from mmsr_core.errors import MmsrError, no_such
 
 COMMANDS = {
     "upscale": "Enlarge images: files or a folder in, files or a folder out.",
+    "compress": "Make images small: .mmc files, by a learned codec.",
+    "decompress": "Make images of .mmc files.",
     "evaluate": "Measure quality, time and cost of a model on HR photographs.",
     "bench": "Measure time and memory, file to file, beside other programs.",
     "prepare": "Cut photographs into tiles and prune the flat ones.",
     "niqe": "Score images by NIQE, which needs no reference.",
+    "pretrain": "Train an encoder on images without labels.",
     "train": "Train experts and their router from a recipe.",
     "study": "Compare routers on a finished run.",
+    "probe": "Measure what an encoder's representation is worth.",
     "report": "Write the tables of what runs and evaluations measured.",
     "export": "Turn a training run into a bundle that deploys.",
     "models": "List, show, search, add, remove and verify models.",

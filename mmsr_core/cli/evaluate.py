@@ -67,6 +67,12 @@ Examples:
     type=click.Path(path_type=Path),
     help="Draw the first metric over time.",
 )
+@click.option(
+    "--allocate",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="For a codec: write it with the table of the best settings on these images.",
+)
 def command(
     model: str,
     images: Path,
@@ -79,13 +85,18 @@ def command(
     json_file: Path | None,
     csv_file: Path | None,
     plot_file: Path | None,
+    allocate: Path | None,
 ) -> None:
     """Measure a model: quality and time of every expert alone and of the routed engine.
 
     PSNR, SSIM and MS-SSIM are of BT.601 luma, 8 bits; borders of SCALE pixels are shaved. Times
     are medians of interleaved runs, from an array in memory to an array in memory.
+
+    A codec is measured beside JPEG, WebP, AVIF and, with the extra `codec`, JPEG 2000 and HEVC
+    intra: bits a pixel, PSNR and MS-SSIM of RGB, seconds, BD-rates.
     """
     from mmsr_core import load
+    from mmsr_core.cli import rates
     from mmsr_core.cli.extras import needs
     from mmsr_core.cli.files import check_place, write_csv, write_json
     from mmsr_core.cli.progress import Stages
@@ -100,6 +111,13 @@ def command(
     if plot_file is not None:
         with needs("plot", "--plot"):
             import matplotlib  # noqa: F401
+    if rates.is_codec(model):
+        files = {"json": json_file, "csv": csv_file, "plot": plot_file}
+        refused = {"--effort": efforts, "--scale": scale, "--against": against}
+        rates.evaluate_codec(model, images, device, files, refused, allocate)
+        return
+    if allocate is not None:
+        raise click.UsageError(f"--allocate is for a codec; {model} upscales")
     names = [name.strip() for part in metrics for name in part.split(",") if name.strip()]
     if not names:
         raise MmsrError("--metrics names no metric; mmsr plugins lists them")

@@ -25,6 +25,7 @@ Examples:
   mmsr export runs/x4 --onnx --out bundles/x4
   mmsr export runs/x4 --onnx --out bundles/x4 --name mine --version 1.1.0
   mmsr export runs/x4 --onnx --out bundles/x4 --int8 --images photos
+  mmsr export runs/resgdn --onnx --out bundles/resgdn
   mmsr export compact-x4 --onnx --single-file --out compact-x4.onnx
 """
 )
@@ -68,7 +69,7 @@ def command(
     tiles: bool,
     required_effort: bool,
 ) -> None:
-    """Turn a finished RUN into a bundle that upscales without torch.
+    """Turn a finished RUN into a bundle that upscales, or compresses, without torch.
 
     Every graph is compared with the trained model it came from, and nothing is written when one
     differs. Costs are measured on this machine, so let it be idle.
@@ -81,8 +82,14 @@ def command(
     from mmsr_core.cli.extras import needs
     from mmsr_core.cli.single import given_bundle, tell, write_single_file
     from mmsr_core.plugin.catalog import Catalog
+    from mmsr_core.train.codec.recipe import is_codec_run
 
     precision = _precision(int8, fp16, images)
+    if is_codec_run(run):
+        if precision or single_file or tiles or required_effort:
+            raise click.UsageError(f"{run} is a codec's: it takes --name and --version alone")
+        _export_codec(run, out, name, version)
+        return
     if single_file:
         given = given_bundle(run, out, bool(name or version or precision))
         if given is not None:
@@ -108,6 +115,28 @@ def command(
     _show(bundle)
     if fp16:
         click.echo("fp16 is for GPUs: a CPU gains no time by it, and its times are the costs here")
+
+
+def _export_codec(run: Path, out: Path, name: str | None, version: str | None) -> None:
+    from mmsr_core.cli.extras import needs
+    from mmsr_core.cli.single import tell
+    from mmsr_core.plugin.catalog import Catalog
+
+    with needs("train,cpu", "mmsr export"):
+        from mmsr_core.train.codec.run import CodecRun
+        from mmsr_core.train.codec.stages import make_codec_draft
+        from mmsr_onnx.codec import export_codec
+
+        draft = make_codec_draft(CodecRun.open(run), Catalog.load())
+        draft = replace(draft, name=name or draft.name, version=version or draft.version)
+        bundle = export_codec(draft, out, tell)
+    manifest = bundle.manifest
+    size = sum((out / file).stat().st_size for file in manifest.files)
+    points = manifest.qualities
+    click.echo(
+        f"{out}: {manifest.name} {manifest.version}, {size / 2**20:.1f} MiB, "
+        f"{points[0].bpp:.3f} to {points[-1].bpp:.3f} bits per pixel"
+    )
 
 
 def _precision(int8: bool, fp16: bool, images: Path | None) -> Literal["fp16", "int8"] | None:

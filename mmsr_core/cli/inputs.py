@@ -11,6 +11,7 @@ from mmsr_core.runtime.atomic import sweep
 from mmsr_core.runtime.files.listing import list_files
 from mmsr_core.runtime.files.tasks import Existing, Naming, Task, make_folders, plan_tasks
 from mmsr_core.runtime.image import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, check_writable
+from mmsr_core.runtime.image.formats import CODEC_SUFFIX
 from mmsr_core.video import VIDEO_SUFFIXES, VIDEO_TARGETS, check_video
 
 _LIST = Path("-")
@@ -42,7 +43,8 @@ def plan_batch(
     naming = Naming(output, suffix, pattern, map_path)
     listed = _list(null) if _LIST in inputs else None
     named = [path for path in inputs if path != _LIST]
-    listing = list_files(named, listed, IMAGE_SUFFIXES, VIDEO_SUFFIXES, output)
+    suffixes = (*IMAGE_SUFFIXES, CODEC_SUFFIX)
+    listing = list_files(named, listed, suffixes, VIDEO_SUFFIXES, output)
     if form is not None and naming.is_file(listing) and _differs(output, form):
         raise ImageError(f"{output}: --format {form} makes .{form} files; name it so")
     tasks, finished = plan_tasks(listing, naming, existing, _check)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmsr_core.cli.facts import codec_facts, megabytes, size_of, upscaler_facts
 from mmsr_core.cli.table import table
 
 if TYPE_CHECKING:
-    from mmsr_core.runtime.bundle import Facts, Manifest
-    from mmsr_core.runtime.codec.manifest import CodecManifest
     from mmsr_registry import Registry
     from mmsr_registry.download import Downloads
 
@@ -64,7 +63,7 @@ def list_(as_json: bool) -> None:
                 "kind": kind,
                 "scale": scale,
                 "experts": experts,
-                "bytes": _size(model.directory),
+                "bytes": size_of(model.directory),
                 "shipped": model.shipped,
                 "directory": str(model.directory),
                 "problem": problem,
@@ -92,9 +91,9 @@ def show(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(facts.model_dump_json(indent=2))
     elif isinstance(facts, Manifest):
-        click.echo("\n\n".join(_facts(facts, directory)))
+        click.echo("\n\n".join(upscaler_facts(facts, directory)))
     else:
-        click.echo("\n\n".join(_codec_facts(facts, directory)))
+        click.echo("\n\n".join(codec_facts(facts, directory)))
 
 
 @command.command(epilog=SOURCE)
@@ -159,7 +158,7 @@ def search(words: tuple[str, ...], index: str, as_json: bool) -> None:
     elif found:
         heads = ("name", "version", "size", "licence", "summary")
         rows = [
-            (entry.name, entry.version, _megabytes(entry.size), entry.licence, entry.summary)
+            (entry.name, entry.version, megabytes(entry.size), entry.licence, entry.summary)
             for entry in found
         ]
         click.echo(table(heads, rows))
@@ -200,7 +199,7 @@ def _downloads(registry: Registry, limit: float) -> Iterator[Downloads]:
         return
     with Stages() as stages:
         yield Downloads(
-            folder, most, lambda done, total: stages.report(_megabytes(total), done, total)
+            folder, most, lambda done, total: stages.report(megabytes(total), done, total)
         )
 
 
@@ -213,87 +212,8 @@ def _hex(text: str) -> str:
     return digest
 
 
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.2f} MB"
-
-
 def _row(model: Mapping[str, Any]) -> list[object]:
     scale = f"×{model['scale']}" if model["scale"] else model["kind"]
     where = model["problem"] or ("ships with mmsr" if model["shipped"] else model["directory"])
     count = len(model["experts"])
-    return [model["name"], model["version"], scale, count, _megabytes(model["bytes"]), where]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
-    return str(value)
-
-
-def _facts(manifest: Manifest, directory: Path) -> list[str]:
-    """The paragraphs of `show`."""
-    tiles, made = manifest.tiles, manifest.made
-    effort = f"default {manifest.effort.default:g}"
-    about = [
-        ("model", f"{manifest.name}@{manifest.version}"),
-        ("directory", directory),
-        ("scale", f"×{manifest.scale}"),
-        ("size", _megabytes(_size(directory))),
-        ("tiles", f"cell {tiles.cell}, halo {tiles.halo}, seam {tiles.seam} LR pixels"),
-        ("router", f"{manifest.router.output} from {', '.join(manifest.router.features)}"),
-        ("effort", effort if manifest.effort.prices else f"{effort}, not calibrated"),
-        ("made by", made.by),
-        *((name, version) for name, version in made.versions.items()),
-    ]
-    experts = [
-        (e.name, e.backbone, e.depth, e.precision, f"{e.cost:.3f}", f"{e.macs:,.0f}", e.radius)
-        for e in manifest.experts
-    ]
-    routes = [
-        (label, " + ".join(route.experts), route.fuser or "", f"{manifest.route_cost(label):.3f}")
-        for label, route in ((label, manifest.routes[label]) for label in manifest.classes)
-    ]
-    found = [
-        table(("fact", "value"), about),
-        table(("expert", "backbone", "depth", "precision", "cost", "macs/px", "radius"), experts),
-        table(("class", "experts", "fuser", "cost"), routes),
-    ]
-    return found + _origin(manifest)
-
-
-def _codec_facts(manifest: CodecManifest, directory: Path) -> list[str]:
-    """The paragraphs of `show`, of a codec."""
-    about = [
-        ("codec", f"{manifest.name}@{manifest.version}"),
-        ("directory", directory),
-        ("size", _megabytes(_size(directory))),
-        ("network", manifest.codec),
-        ("codes", f"{manifest.channels} channels, one of each per 8×8 pixels"),
-        ("made by", manifest.made.by),
-        *manifest.made.versions.items(),
-    ]
-    points = [
-        (p.bits, "" if p.qp is None else p.qp, f"{p.bpp:.3f}", f"{p.psnr:.2f}", f"{p.ms_ssim:.4f}")
-        for p in manifest.qualities
-    ]
-    found = [table(("fact", "value"), about)]
-    if points:
-        found.append(table(("bits", "qp", "bpp", "psnr", "ms-ssim"), points))
-    return found + _origin(manifest)
-
-
-def _origin(manifest: Facts) -> list[str]:
-    """What a bundle was trained on, and what it scored."""
-    made = manifest.made
-    data = [("; ".join(f"{key}: {value}" for key, value in row.items()),) for row in made.data]
-    scores = [(name, _plain(value)) for name, value in made.scores.items()]
-    found = []
-    if data:
-        found.append(table(("training data",), data))
-    if scores:
-        found.append(table(("score", "value"), scores))
-    return found
+    return [model["name"], model["version"], scale, count, megabytes(model["bytes"]), where]

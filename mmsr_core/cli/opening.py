@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsr_core.api.family import open_upscaler
+from mmsr_core.cli.codecs import installed_codecs
 from mmsr_core.cli.inputs import is_video
 from mmsr_core.errors import MmsrError
 from mmsr_core.runtime.chain import Upscaler
@@ -57,7 +58,10 @@ class Asked:
         if upscaler.device.is_gpu and self.jobs is None:
             workers = min(workers, GPU_WORKERS)
         room = int(free_memory() * SHARE) if self.memory is None else self.memory - PROCESS
-        settings = Settings(self.effort, self.overlap, room, workers, self.quality, self.most)
+        codecs = installed_codecs(self.device, threads, notice)
+        settings = Settings(
+            self.effort, self.overlap, room, workers, self.quality, self.most, codecs
+        )
         return upscaler, settings
 
 

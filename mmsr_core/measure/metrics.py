@@ -56,7 +56,38 @@ def ms_ssim_y(sr: Floats, hr: Floats, border: int) -> float:
     negative counts as 0. nan when a side is shorter than 176 pixels, for no window fits into the
     coarsest scale. ValueError when the shapes differ or the border leaves nothing.
     """
-    a, b = _shaved(sr, hr, border, 1)
+    return _ms_ssim(*_shaved(sr, hr, border, 1))
+
+
+def psnr_rgb(decoded: Floats, original: Floats) -> float:
+    """Peak signal-to-noise ratio of all channels in dB, of 8 bits; infinite for equal images.
+
+    ValueError when the shapes differ. Codecs are compared by this one and `ms_ssim_rgb`.
+    """
+    a, b = _channels(decoded, original)
+    error = float(np.mean((a - b) ** 2))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ms_ssim_rgb(decoded: Floats, original: Floats) -> float:
+    """Multi-scale structural similarity as in `ms_ssim_y`, the mean of the three channels.
+
+    nan when a side is shorter than 176 pixels. ValueError when the shapes differ.
+    """
+    a, b = _channels(decoded, original)
+    return float(np.mean([_ms_ssim(a[..., c], b[..., c]) for c in range(3)]))
+
+
+def _channels(decoded: Floats, original: Floats) -> tuple[Doubles, Doubles]:
+    """Both in 8 bits, 0 to 255."""
+    if decoded.shape != original.shape:
+        raise ValueError(f"images differ in shape: {decoded.shape} and {original.shape}")
+    first, second = (quantize(image).astype(np.float64) for image in (decoded, original))
+    return first, second
+
+
+def _ms_ssim(a: Doubles, b: Doubles) -> float:
+    """Of planes in 0 to 255."""
     if min(a.shape) < _WINDOW << (len(_SCALES) - 1):
         return math.nan
     product = 1.0

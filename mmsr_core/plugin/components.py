@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,30 @@ class Backbone:
     it more of a photograph than the other side's patches are on average (ESRGAN)."""
 
 
+class Pictures(Protocol):
+    """Unlabelled images, squares of `side` pixels; `note` says what they are."""
+
+    @property
+    def side(self) -> int:
+        """Of every image, in pixels."""
+
+    @property
+    def note(self) -> str:
+        """Where they come from, for whoever meets what learned from them."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: npt.NDArray[np.int64], /) -> npt.NDArray[np.uint8]:
+        """The images of these numbers (k,), as (k,s,s,3); safe to call from another thread."""
+
+
+PictureSource = Callable[[int, int], Pictures]
+"""open(side, cut): images cut into tiles of `cut` pixels, or whole when it is 0, and then no
+smaller than `side`; RecipeError when there are none."""
+Report = Callable[[str, int, int], None]
+"""report(what, done, total): how far it has come; a total of 0 is a remark."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
     """Features of a tile, (n,3,t,t) → (n,f), as a torch module with their `names`.
@@ -62,6 +86,15 @@ class Extractor:
     build: Callable[..., nn.Module]
     """build(**options): a module with an attribute `names`, one string per feature."""
     pretrain: Callable[..., None] | None = None
+    """pretrain(open_pictures, out, report, *, seed, resume, device, **options): learn from
+    unlabelled images, a `PictureSource`, and write an encoder file to `out`, whole or not at all.
+
+    `device` is "auto", "cpu" or "cuda". An interrupted run goes on with `resume`. Of the options
+    that `mmsr pretrain` knows it takes those that it names, each with a default; an encoder file
+    states the options that `build` rebuilds its module with. `build` then takes an option
+    `weights` besides, the path of such a file: a recipe has to give it, without it the module is
+    untrained.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +148,25 @@ class Fuser:
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """An image codec: encode(image, quality) → bytes; decode(bytes) → image."""
+    """A learned image codec: images to code maps an eighth their size, and back.
+
+    What lies between the two, rounding and entropy coding, is the runtime's. In eval mode both
+    are deterministic and batch-independent, and look no further than they say.
+    """
 
     name: str
     summary: str
-    train: Callable[..., Any]
-    open: Callable[..., Any]
+    build: Callable[..., nn.Module]
+    """build(**options): a fresh module; called on images (n,3,h,w) in [0,1] in train mode, sides
+    multiples of 8 and at least `smallest`, it gives the loss to lower, a scalar. Its attributes:
+
+    - `encoder`: images (n,3,h,w) in [0,1], sides multiples of 8 → codes (n,c,h/8,w/8)
+    - `decoder`: codes (n,c,h,w) → images (n,3,8h,8w), in [0,1] in eval mode
+    - `channels`: c
+    - `encoder_radius`: pixels around its cell of 8×8 that a code depends on; None for all
+    - `decoder_radius`: cells around its own that a pixel depends on; None for all
+    - `smallest`: the shortest side of an image to learn from
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsr_core.errors import PluginError
+from mmsr_core.plugin.codec_check import check_codec as check_codec
 from mmsr_core.plugin.components import (
     Backbone,
     Classifier,

@@ -1,7 +1,7 @@
 """The engine: bundle + image → image. Route, run experts, fuse, stitch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -233,6 +233,8 @@ class Engine:
             output = self.manifest.router.output
             losses = penalties(scores, output, request.effort, costs, grid.areas)
             rate = price(request.effort, self.manifest.effort)
+        else:
+            costs = replace(costs, router=0.0)
         with request.clock.stage("plan"):
             there = settled if settled is not None and settled.any() else None
             watch = partial(request.progress, 0.0)

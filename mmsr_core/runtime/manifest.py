@@ -128,6 +128,8 @@ class Router(_Frozen):
     graph: InnerPath
     output: Literal["probs", "errors"]
     features: Annotated[tuple[Line, ...], Field(max_length=4096)]
+    cost: Count = 0
+    """Measured time per LR pixel, in the unit of the experts' costs; 0: nobody has measured it."""
 
 
 class Tiles(_Frozen):

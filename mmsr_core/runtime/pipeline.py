@@ -84,7 +84,7 @@ class Pipeline:
     def run(self, works: Sequence[Work], request: Request) -> Iterator[tuple[int, Floats]]:
         """The rows (3,n,s·w) of several images, each with the image's index, as they finish."""
         clock, pixels = request.clock, self.wave_pixels(request.memory)
-        total = sum(work.plan.cost * work.plan.grid.height * work.plan.grid.width for work in works)
+        total = sum(work.plan.work for work in works)
         done = 0.0
         for wave in waves([work.bands for work in works], pixels):
             jobs = [job for index, band in wave for job in self._jobs(index, works[index], band)]

@@ -54,6 +54,8 @@ class Costs:
     """The route that losses are counted from, where that isn't the dearest."""
     reuse: bool = False
     """Whether the last route takes over an answer that is there already."""
+    router: float = 0.0
+    """Time per LR pixel of the router that made the plan; it changes no plan, all pay it alike."""
 
     @classmethod
     def of(cls, experts: Sequence[Sequence[float]], halo: int) -> Self:
@@ -98,10 +100,15 @@ class Plan:
         return total
 
     @property
+    def work(self) -> float:
+        """Expected time of the experts, in that of the deepest route for one LR pixel."""
+        return float(self.pixels() @ np.array(self.costs.routes))
+
+    @property
     def cost(self) -> float:
-        """Expected time over that of the deepest route on the whole image, halo included."""
-        area = self.grid.height * self.grid.width
-        return float(self.pixels() @ np.array(self.costs.routes) / area)
+        """Expected time over that of the deepest route on the whole image, halo and router
+        included."""
+        return self.work / (self.grid.height * self.grid.width) + self.costs.router
 
     @property
     def kept(self) -> int | None:
@@ -207,13 +214,15 @@ def only(route: int, cells: int, costs: Costs) -> Array:
 
 def uniform_plan(grid: Grid, costs: Costs, route: int, block: Block = BLOCK) -> Plan:
     """One route everywhere, cut only as far as memory asks for."""
+    costs = replace(costs, router=0.0)  # nobody asks it
     return make_plan(only(route, grid.rows * grid.columns, costs), grid, costs, 1.0, block)
 
 
 def costs_of(manifest: Manifest, halo: int) -> Costs:
-    """The costs of a bundle's routes, in class order."""
+    """The costs of a bundle's routes, in class order, and of its router."""
     routes = [manifest.routes[label].experts for label in manifest.classes]
-    return Costs.of([[manifest.expert(name).cost for name in names] for names in routes], halo)
+    times = [[manifest.expert(name).cost for name in names] for names in routes]
+    return replace(Costs.of(times, halo), router=manifest.router.cost)
 
 
 def calibrate(

@@ -18,16 +18,25 @@ PREFIX = "expert "
 
 
 class Beside(nn.Module):
-    """Two extractors side by side: the features of the first, then those of the second."""
+    """Extractors side by side: the features of the first, then those of the next.
 
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+    A feature whose name is taken is called "… beside".
+    """
+
+    def __init__(self, *extractors: nn.Module) -> None:
         super().__init__()
-        self.first, self.second = first, second
-        names: tuple[Any, Any] = first.names, second.names
-        self.names = (*names[0], *(f"{name} beside" for name in names[1]))
+        self.extractors = nn.ModuleList(extractors)
+        names: list[str] = []
+        for extractor in extractors:
+            mine: Any = extractor.names
+            for name in mine:
+                while name in names:
+                    name += " beside"
+                names.append(name)
+        self.names = tuple(names)
 
     def forward(self, tiles: Tensor) -> Tensor:
-        return torch.cat([self.first(tiles), self.second(tiles)], dim=1)
+        return torch.cat([extractor(tiles) for extractor in self.extractors], dim=1)
 
 
 def with_experts(routes: Routes, experts: Sequence[str]) -> Routes:

@@ -108,7 +108,7 @@ def fit(
                     against = match.discriminator_loss(sr, hr_part)
                     fabric.backward(against / len(parts))
             match.optimizer.step()
-        _average(ema, module, step, settings.ema)
+        average_into(ema, module, step, settings.ema)
         done = step + 1
         if done % settings.save_every == 0 or done == last:
             if not math.isfinite(loss.item()):
@@ -166,7 +166,7 @@ def _parts(fabric: lf.Fabric, lr: Tensor, hr: Tensor, count: int) -> list[tuple[
 
 
 @torch.no_grad()
-def _average(ema: nn.Module, module: nn.Module, step: int, most: float) -> None:
+def average_into(ema: nn.Module, module: nn.Module, step: int, most: float) -> None:
     """Move the averaged weights towards the trained ones; buffers are taken as they are."""
     # Early on the average forgets fast, so that it is not weighed down by the first weights.
     keep = min(most, (1 + step) / (10 + step))

@@ -106,9 +106,15 @@ class Recipe(Strict):
         for expert in self.exact:
             with _located(f"expert {expert.name}"):
                 self._check_expert(expert, catalog)
-        with _located("router.extractor"):
-            choice = self.router.extractor.choice
-            check_options(choice, catalog.extractor(choice.name).build)
+        for where, table in self.router.extractors:
+            with _located(where):
+                extractor = catalog.extractor(table.name)
+                check_options(table.choice, extractor.build)
+                if extractor.pretrain is not None and not table.options.get("weights"):
+                    raise RecipeError(
+                        f"{table.name} learns beforehand; give it options = {{ weights = … }}, the "
+                        f"file that mmsr pretrain {table.name} made"
+                    )
         with _located("router.classifier"):
             choice = self.router.classifier.choice
             check_options(choice, catalog.classifier(choice.name).fit, {"data": 0, "seed": 0})
@@ -150,6 +156,8 @@ class Recipe(Strict):
 
 def parse(data: dict[str, Any], origin: str) -> Recipe:
     """A validated recipe; RecipeError names the first key that is wrong, and the nearest right."""
+    if data.get("kind") == "codec":
+        raise RecipeError(f"{origin}: is a codec's, which makes no upscaler")
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -165,8 +173,13 @@ def parse(data: dict[str, Any], origin: str) -> Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a TOML recipe; RecipeError when it is missing, malformed or wrong."""
+    return parse(read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; RecipeError when it is missing or malformed."""
     try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot read the recipe ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -195,6 +208,7 @@ TABLES: dict[str | int, type[BaseModel]] = {
     "router": Router,
     "routes": Route,
     "extractor": Component,
+    "beside": Component,
     "classifier": Component,
 }
 """The recipe's tables by their keys."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
+from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import Output, RouterData
 from mmsr_core.plugin.stages import apply
@@ -211,10 +212,12 @@ def routes_of(recipe: Recipe) -> Routes:
 
 
 def build_extractor(recipe: Recipe, catalog: Catalog) -> nn.Module:
-    """The recipe's extractor, in eval mode."""
-    choice = recipe.router.extractor
-    with building(f"router.extractor: {choice.name}"):
-        return catalog.extractor(choice.name).build(**choice.options).eval()
+    """The recipe's extractor, or its several side by side, in eval mode."""
+    modules = []
+    for where, table in recipe.router.extractors:
+        with building(f"{where}: {table.name}"):
+            modules.append(catalog.extractor(table.name).build(**table.options).eval())
+    return modules[0] if len(modules) == 1 else Beside(*modules).eval()
 
 
 def build_fusers(recipe: Recipe, catalog: Catalog) -> tuple[FuserDraft, ...]:
@@ -249,14 +252,21 @@ def make_draft(run: Run, catalog: Catalog) -> Draft:
     """Everything an exporter needs of a finished run; RecipeError when it isn't finished."""
     recipe = run.recipe
     data = run.router_data()
+    experts = tuple(_draft_expert(run, expert, catalog) for expert in recipe.experts)
     extractor = build_extractor(recipe, catalog)
+    names: Any = extractor.names
+    if tuple(names) != data.names:
+        raise RecipeError(
+            f"{run.directory}: its router learned from {', '.join(data.names[:3])} …, and the "
+            f"extractor now gives {', '.join(names[:3])} …; train it again with --resume"
+        )
     return Draft(
         name=recipe.name,
         version=recipe.version,
         scale=recipe.scale,
         classes=tuple(recipe.routes),
         routes=dict(routes_of(recipe)),
-        experts=tuple(_draft_expert(run, expert, catalog) for expert in recipe.experts),
+        experts=experts,
         fusers=build_fusers(recipe, catalog),
         router=RouterDraft(
             extractor=extractor,

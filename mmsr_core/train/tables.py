@@ -97,6 +97,8 @@ class Router(Strict):
     """What scores cells, and how its labels are measured."""
 
     extractor: Component = Component(name="texture")
+    beside: tuple[Component, ...] = ()
+    """More extractors, whose features follow those of the first."""
     classifier: Component = Component(name="forest-gain")
     epsilon: Positive = 0.05
     """A label is the cheapest route within this many dB of the best."""
@@ -104,6 +106,12 @@ class Router(Strict):
     """dB that the default effort may lose on the router split."""
     folds: Annotated[int, Field(ge=2)] = 4
     """Effort is calibrated on predictions for photographs the classifier did not see."""
+
+    @property
+    def extractors(self) -> tuple[tuple[str, Component], ...]:
+        """The first and those beside it, each with its place in the recipe."""
+        beside = (("router.beside", table) for table in self.beside)
+        return (("router.extractor", self.extractor), *beside)
 
 
 class Tiles(bundle.Tiles):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -181,3 +182,12 @@ def test_adding_a_model_that_is_there_already_changes_nothing(run, bundle, tmp_p
 def test_taking_the_name_of_a_shipped_model_is_said(run, bundle, make_bundle, tmp_path):
     make_bundle(tmp_path / "shelf/tiny-x2/0.9.0", version="0.9.0")
     assert "ships with mmsr too" in run("add", bundle).stderr
+
+
+def test_show_names_the_first_of_many_features_and_how_many_there_are(run, tmp_path, make_bundle):
+    features = [f"pixel_{index}" for index in range(768)]
+    router = {"graph": "router.onnx", "output": "errors", "features": features, "cost": 0.25}
+    text = run("show", make_bundle(tmp_path / "many", router=router).directory).output
+    assert "pixel_23, … (768)" in text
+    assert "pixel_24" not in text
+    assert re.search(r"router cost +0\.250\n", text)

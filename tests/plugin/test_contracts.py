@@ -10,6 +10,7 @@ from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.testing import (
     check_backbone,
     check_classifier,
+    check_codec,
     check_extractor,
     check_fuser,
     check_metric,
@@ -60,6 +61,11 @@ def test_every_installed_classifier_keeps_its_contract(component):
 @every("fuser")
 def test_every_installed_fuser_keeps_its_contract(component):
     check_fuser(component)
+
+
+@every("codec")
+def test_every_installed_codec_keeps_its_contract(component):
+    check_codec(component)
 
 
 @every("metric")

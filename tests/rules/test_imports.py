@@ -77,6 +77,7 @@ RULES = [
             "cv2",
             "pyvips",
             "pi_heif",
+            "pillow_heif",
             "onnxruntime",
             "pydantic",
             "mmsr_core.errors",

@@ -76,3 +76,7 @@ def test_extractors_side_by_side_keep_their_order():
     assert both.names == ("mean", "mean beside")
     tiles = torch.rand(3, 3, 8, 8)
     assert torch.equal(both(tiles), Mean()(tiles).repeat(1, 2))
+
+
+def test_a_name_that_three_extractors_share_stays_distinct():
+    assert Beside(Mean(), Mean(), Mean()).names == ("mean", "mean beside", "mean beside beside")

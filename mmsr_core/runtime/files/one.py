@@ -11,6 +11,7 @@ import numpy as np
 
 from mmsr_core.errors import ImageError
 from mmsr_core.runtime.bundle import Manifest
+from mmsr_core.runtime.codec.file import Codecs
 from mmsr_core.runtime.engine import Bands
 from mmsr_core.runtime.files.tasks import Task
 from mmsr_core.runtime.image import (
@@ -72,7 +73,7 @@ class Upscales(Protocol):
 class Settings:
     """What holds for every image: see `Engine.bands`. `workers` images are in flight at once and
     share `memory` bytes, pixels of input and output included. `quality` in 1 to 100 is for lossy
-    formats; images of more than `most` pixels are refused."""
+    formats; images of more than `most` pixels are refused. `codecs` open `.mmc` files."""
 
     effort: float | None
     overlap: int | None
@@ -80,6 +81,7 @@ class Settings:
     workers: int
     quality: int | None = None
     most: int = MOST_PIXELS
+    codecs: Codecs | None = None
 
 
 def upscale_file(
@@ -91,7 +93,8 @@ def upscale_file(
     """
     clock = time.perf_counter()
     _check_folder(task.target)
-    picture = open_image(task.source, min(HOLD, settings.memory // 4), settings.most)
+    hold = min(HOLD, settings.memory // 4)
+    picture = open_image(task.source, hold, settings.most, settings.codecs)
     small, header = (picture.header.height, picture.header.width), picture.header
     large = upscaler.target(*small)
     check_size(task.target, *large)

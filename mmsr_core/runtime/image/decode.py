@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mmsr_core.errors import ImageError
 from mmsr_core.runtime.image.header import Header
 from mmsr_core.runtime.image.resize import Samples
+
+if TYPE_CHECKING:
+    from mmsr_core.runtime.codec.file import Codecs
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -20,6 +23,7 @@ _MAGIC = (
     (b"MM\0+", "tiff"),
     (b"GIF8", "gif"),
     (b"BM", "bmp"),
+    (b"\x89MMC", "mmc"),
 )
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -71,10 +75,17 @@ def bands_of(header: Header) -> int:
     return (1 if header.grey else 3) + header.alpha
 
 
-def decoder(path: Path, most: int) -> Decoder:
-    """The decoder of a file; ImageError when it has more than `most` pixels, or isn't readable."""
+def decoder(path: Path, most: int, codecs: "Codecs | None" = None) -> Decoder:
+    """The decoder of a file; ImageError when it has more than `most` pixels, or isn't readable.
+
+    `codecs` are for `.mmc` files, which are refused without.
+    """
     name = _sniffed(path)
     try:
+        if name == "mmc":
+            from mmsr_core.runtime.codec.file import open_mmc
+
+            return open_mmc(path, most, codecs)
         if name == "bmp":
             from mmsr_core.runtime.image.others import bmp
 

@@ -44,6 +44,8 @@ FORMATS = (
 WRITABLE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 IMAGE_SUFFIXES = (*WRITABLE_SUFFIXES, ".gif", ".heic", ".heif")
 """What `find_images` finds in a folder. Any file is read by what is in it, not by its name."""
+CODEC_SUFFIX = ".mmc"
+"""An image that only its codec reads."""
 
 
 def format_of(path: Path) -> Format:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from mmsr_core.runtime.image.resize import Samples, to_float
 from mmsr_core.runtime.image.transparent import extended_strips
 from mmsr_core.runtime.source import Source
 from mmsr_core.runtime.tiles import Floats
+
+if TYPE_CHECKING:
+    from mmsr_core.runtime.codec.file import Codecs
 
 MOST_PIXELS = 2**30
 _HUGE = 1e30
@@ -73,16 +77,18 @@ class _Kept:
             yield self._samples[top : top + rows]
 
 
-def open_image(path: Path, hold: int = 2**28, most: int = MOST_PIXELS) -> Picture:
+def open_image(
+    path: Path, hold: int = 2**28, most: int = MOST_PIXELS, codecs: "Codecs | None" = None
+) -> Picture:
     """Open an image file; its pixels are decoded when rows are asked for.
 
     Samples of at most `hold` bytes are decoded once and kept as the integers they are; larger
     ones are decoded again for every pass. Palettes and CMYK become RGB, CMYK and Lab by way of
     colour management; of several pages or frames the first is taken. ImageError, before memory
     or time is spent, when the file is no image, or has more than `most` pixels; while rows are
-    read, when it is damaged.
+    read, when it is damaged. An `.mmc` file needs `codecs` to find its own among.
     """
-    opened = decoder(path, most)
+    opened = decoder(path, most, codecs)
     header = opened.header
     upright = corrected(header.metadata, header.height, header.width)
     header = replace(header, metadata=upright)

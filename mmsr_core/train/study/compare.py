@@ -147,7 +147,8 @@ def build_features(recipe: Recipe, catalog: Catalog) -> tuple[Any, dict[str, Seq
     Another extractor than `texture` runs beside it, as the set `recipe`.
     """
     chosen = recipe.router.extractor
-    options = chosen.options if chosen.name == TEXTURE else {}
+    alone = chosen.name == TEXTURE and not recipe.router.beside
+    options = chosen.options if alone else {}
     texture: Any = catalog.extractor(TEXTURE).build(**options | {"features": "all"})
     names = tuple(texture.eval().names)
     own: Any = build_extractor(recipe, catalog)
@@ -155,7 +156,7 @@ def build_features(recipe: Recipe, catalog: Catalog) -> tuple[Any, dict[str, Seq
     columns: dict[str, Sequence[int]] = {
         name: [names.index(one) for one in wanted] for name, wanted in sets.items()
     }
-    if chosen.name == TEXTURE:
+    if alone:
         return texture, columns | {"recipe": [names.index(one) for one in own.names]}
     beside = Beside(texture, own).eval()
     return beside, columns | {"recipe": range(len(names), len(names) + len(own.names))}

@@ -1,0 +1,1 @@
+"""Codecs measured: rate and distortion of one of ours beside the standard ones."""

@@ -1,0 +1,69 @@
+"""How bits are shared between the two layers: the table that `--quality` and `--bpp` go by."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmsr_core.errors import MmsrError
+from mmsr_core.measure.codecs.curve import decibels
+from mmsr_core.measure.codecs.rates import Rates, Row
+from mmsr_core.runtime.bundle import CodecBundle, write_files
+from mmsr_core.runtime.codec import residual
+from mmsr_core.runtime.codec.compress import Setting
+from mmsr_core.runtime.codec.manifest import QualityPoint
+
+QPS = tuple(range(20, residual.LAST_QP + 1, 5))
+_APART = 1.03
+"""How much more a setting has to cost than the one before it to be worth an entry."""
+
+
+def candidates() -> tuple[Setting, ...]:
+    """Every number of bits from 2 on, alone and with residuals of all of `QPS`.
+
+    MmsrError where residuals can't be coded.
+    """
+    if not residual.can_encode():
+        raise MmsrError("residual layers are coded by pillow_heif: pip install 'mmsr[codec]'")
+    pairs = [Setting(bits, qp) for bits in range(2, 9) for qp in QPS]
+    return (*(Setting(bits) for bits in range(1, 9)), *pairs)
+
+
+def frontier(rows: Iterable[Row]) -> tuple[QualityPoint, ...]:
+    """The settings that none beats at their rate or below, fewer bits a pixel first.
+
+    What counts is PSNR plus MS-SSIM, both in decibels.
+    """
+    kept: list[Row] = []
+    for row in sorted(rows, key=lambda row: (row.bpp, -_score(row))):
+        if kept and _score(row) <= _score(kept[-1]):
+            continue
+        if kept and row.bpp < _APART * kept[-1].bpp:
+            kept.pop()  # better for hardly more
+        kept.append(row)
+    return tuple(_point(row) for row in kept)
+
+
+def _score(row: Row) -> float:
+    return row.psnr + decibels(row.ms_ssim)
+
+
+def _point(row: Row) -> QualityPoint:
+    bits, _, qp = row.setting.partition(" QP=")
+    return QualityPoint(
+        bits=int(bits.removeprefix("B=")),
+        qp=int(qp) if qp else None,
+        bpp=row.bpp,
+        psnr=min(row.psnr, 200.0),
+        ms_ssim=max(row.ms_ssim, 0.0),
+    )
+
+
+def write_allocated(bundle: CodecBundle, rates: Rates, target: Path) -> int:
+    """The codec anew, its table made of what was measured; how many settings that has.
+
+    Its files, and so what it decodes, stay as they are. BundleError when `target` exists.
+    """
+    own = [row for row in rates.rows if row.codec == rates.model]
+    points = frontier(own)
+    manifest = bundle.manifest.model_copy(update={"qualities": points})
+    write_files(target, manifest, bundle.files())
+    return len(points)

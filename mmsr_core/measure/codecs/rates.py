@@ -1,0 +1,160 @@
+"""A codec of ours and the standard ones, over the same images: rate, distortion, time."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsr_core.errors import ImageError
+from mmsr_core.measure.codecs.contenders import Contender, standard_codecs
+from mmsr_core.measure.codecs.curve import bd_rate, decibels
+from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
+from mmsr_core.runtime.codec import residual
+from mmsr_core.runtime.codec.compress import Setting, compress_file
+from mmsr_core.runtime.codec.file import Codecs
+from mmsr_core.runtime.codec.transform import Codec
+from mmsr_core.runtime.image import find_images, quantize, read
+from mmsr_core.runtime.tiles import Floats
+
+PAPER = ((3, 50), (4, 40), (5, 35), (6, 30), (7, 25))
+"""Bits and quantiser parameter of the paper's five points (section 3)."""
+_LEAST = 176
+_COLUMNS = ("bpp", "psnr", "ms_ssim", "encode", "decode", "residual")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A codec at one setting: means over the images. `encode` and `decode` in seconds an image,
+    `residual` the share of the bits that the residual layer takes."""
+
+    codec: str
+    setting: str
+    bpp: float
+    psnr: float
+    ms_ssim: float
+    encode: float
+    decode: float
+    residual: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured. `bd` gives, against each standard codec, the BD-rate of ours in PSNR and
+    in MS-SSIM (in decibels); negative is better."""
+
+    model: str
+    device: str
+    images: int
+    rows: tuple[Row, ...]
+
+    @property
+    def bd(self) -> dict[str, tuple[float, float]]:
+        """See above; ours is all its rows together, the best at each rate."""
+        ours = [row for row in self.rows if row.codec == self.model]
+        found = {}
+        for name in dict.fromkeys(row.codec for row in self.rows if row.codec != self.model):
+            others = [row for row in self.rows if row.codec == name]
+            psnr = bd_rate(
+                [(row.bpp, row.psnr) for row in others], [(row.bpp, row.psnr) for row in ours]
+            )
+            similar = bd_rate(
+                [(row.bpp, decibels(row.ms_ssim)) for row in others],
+                [(row.bpp, decibels(row.ms_ssim)) for row in ours],
+            )
+            found[name] = (psnr, similar)
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file; what can't be compared is null."""
+        bd = {}
+        for name, pair in self.bd.items():
+            psnr, similar = (value if value == value else None for value in pair)
+            bd[name] = {"psnr": psnr, "ms_ssim": similar}
+        facts = {"model": self.model, "device": self.device, "images": self.images}
+        return facts | {"rows": [asdict(row) for row in self.rows], "bd_rate": bd}
+
+    def as_table(self) -> list[list[object]]:
+        """For a file of lines."""
+        heads: list[object] = ["codec", "setting", *_COLUMNS]
+        return [heads, *(list(asdict(row).values()) for row in self.rows)]
+
+
+def settings_of(codec: Codec) -> tuple[Setting, ...]:
+    """The base layer at every number of bits, and the settings with a residual layer that can be
+    coded here: the codec's own, or else the paper's."""
+    base = [Setting(bits) for bits in range(2, 9)]
+    if not residual.can_encode():
+        return tuple(base)
+    own = [Setting(p.bits, p.qp) for p in codec.manifest.qualities if p.qp is not None]
+    return (*base, *(own or [Setting(bits, qp) for bits, qp in PAPER]))
+
+
+def measure_rates(
+    codec: Codec,
+    images: Path,
+    settings: Sequence[Setting],
+    progress: Callable[[str, int, int], None],
+    alone: bool = False,
+) -> Rates:
+    """Code every image below a folder with every setting, and unless `alone` with every standard
+    codec.
+
+    ImageError when an image is smaller than MS-SSIM needs.
+    """
+    paths = find_images(images)
+    contenders = () if alone else tuple(standard_codecs())
+    found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    name = codec.manifest.name
+    with tempfile.TemporaryDirectory() as folder:
+        for index, path in enumerate(paths):
+            progress("images", index, len(paths))
+            image = quantize(read(path).rgb)
+            if min(image.shape[:2]) < _LEAST:
+                raise ImageError(f"{path}: MS-SSIM needs {_LEAST} pixels to a side; leave it out")
+            for setting in settings:
+                label = f"B={setting.bits}" + ("" if setting.qp is None else f" QP={setting.qp}")
+                row = _ours(codec, path, image, setting, Path(folder) / "coded.mmc")
+                found.setdefault((name, label), []).append(row)
+            for contender in contenders:
+                for value in contender.settings:
+                    row = _standard(contender, image, value)
+                    found.setdefault((contender.name, str(value)), []).append(row)
+    progress("images", len(paths), len(paths))
+    rows = (Row(*key, *_means(values)) for key, values in found.items())
+    return Rates(name, codec.device.name, len(paths), tuple(rows))
+
+
+def _means(values: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.mean(list(values), axis=0))
+
+
+def _ours(codec: Codec, path: Path, image: Any, setting: Setting, target: Path) -> Any:
+    from mmsr_core.runtime.image import open_image
+
+    facts = compress_file(codec, path, target, setting)
+    clock = time.perf_counter()
+    opened = open_image(target, codecs=Codecs(lambda name, version: codec))
+    decoded = np.concatenate(list(opened.colour.strips(256)))
+    seconds = time.perf_counter() - clock
+    share = facts["residual_bytes"] / facts["bytes"]
+    return (*_quality(image, decoded, target.stat().st_size), facts["seconds"], seconds, share)
+
+
+def _standard(contender: Contender, image: Any, value: int) -> Any:
+    clock = time.perf_counter()
+    data = contender.encode(image, value)
+    middle = time.perf_counter()
+    decoded = contender.decode(data)
+    end = time.perf_counter()
+    scaled = decoded.astype(np.float32) / np.float32(255)
+    return (*_quality(image, scaled, len(data)), middle - clock, end - middle, 0.0)
+
+
+def _quality(image: Any, decoded: Floats, size: int) -> tuple[float, float, float]:
+    original = image.astype(np.float32) / np.float32(255)
+    pixels = image.shape[0] * image.shape[1]
+    return 8 * size / pixels, psnr_rgb(decoded, original), ms_ssim_rgb(decoded, original)

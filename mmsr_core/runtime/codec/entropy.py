@@ -1,0 +1,143 @@
+"""Code maps as bytes, without loss: contexts, tables of integers, and the coder."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mmsr_core.errors import BundleError
+from mmsr_core.runtime.codec.context import NEIGHBOURS, SIGNS, Int64, Plane, Weights, fineness
+from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.codec.rans import MOST_LANES, TOTAL, Damaged, Decoder, encode
+from mmsr_core.runtime.tiles import Floats
+
+BASE_HEAD = 2
+"""Bytes of a base layer before its channels' bounds, of 4 bytes each, and its stream."""
+KINDS = 20
+_HEAVIEST = 2**20
+_FEWEST = 4
+_LANE = 512
+"""Bytes of a stream for which a lane, which costs four, is worth its speed."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """How likely each number is, for one number of bits.
+
+    `counts` (kinds, 2·p+1) says how often a number lay so many fine steps above its prediction,
+    −p … p, p being the largest prediction.
+    """
+
+    bits: int
+    weights: Weights
+    counts: Int64
+
+    @cached_property
+    def tables(self) -> npt.NDArray[np.uint16]:
+        """(kinds·(p+1), 2^bits+1): cumulative frequencies by kind and prediction."""
+        fine, size = fineness(self.bits), 2**self.bits
+        most = fine * (size - 1)
+        place = fine * np.arange(size) - np.arange(most + 1)[:, None] + most
+        made = np.zeros((len(self.counts), most + 1, size + 1), np.uint16)
+        for kind, counts in enumerate(self.counts):
+            likely = counts[place]
+            shared = likely * (TOTAL - size) // likely.sum(1, keepdims=True) + 1
+            rows = np.arange(most + 1)
+            shared[rows, shared.argmax(1)] += TOTAL - shared.sum(1)
+            made[kind, :, 1:] = np.cumsum(shared, axis=1)
+        return made.reshape(-1, size + 1)
+
+    def encode(self, numbers: Int64, zero: Int64) -> tuple[int, bytes]:
+        """Numbers (c,h,w) as a stream, and how many lanes it has."""
+        plane = Plane(numbers.shape, self.bits, zero)
+        ordered = plane.fill(numbers)
+        rows = np.empty(ordered.shape, np.int64)
+        whole = slice(0, len(ordered))
+        near = plane.neighbours(whole)
+        prediction = plane.predicted(whole, near, self.weights)
+        plane.put(whole, ordered, prediction)
+        kinds = plane.kinds(whole, near, self.weights)
+        rows = kinds * (fineness(self.bits) * (2**self.bits - 1) + 1) + prediction
+        starts = self.tables[rows, ordered]
+        counts = self.tables[rows, ordered + 1] - starts
+        size = -np.log2(counts / TOTAL).sum() / 8
+        lanes = int(np.clip(size // _LANE, _FEWEST, MOST_LANES))
+        return lanes, encode(starts, counts, plane.waves.tolist(), lanes)
+
+    def decode(self, data: bytes, lanes: int, shape: tuple[int, int, int], zero: Int64) -> Int64:
+        """The numbers (c,h,w) of a stream; Damaged when it is none, or of another size."""
+        plane = Plane(shape, self.bits, zero)
+        decoder = Decoder(data, lanes)
+        predictions = fineness(self.bits) * (2**self.bits - 1) + 1
+        for part in plane.parts():
+            near = plane.neighbours(part)
+            prediction = plane.predicted(part, near, self.weights)
+            kinds = plane.kinds(part, near, self.weights)
+            numbers = decoder.decode(self.tables, kinds * predictions + prediction)
+            plane.put(part, numbers, prediction)
+        decoder.finish()
+        return plane.numbers()
+
+
+@dataclass(frozen=True)
+class Models:
+    """A codec's `Model` for every number of bits."""
+
+    by_bits: Mapping[int, Model]
+
+    @classmethod
+    def read(cls, data: bytes, channels: int, origin: str) -> Self:
+        """Those of a bundle's tables, an npz; BundleError when anything in it is not as it is to
+        be: whatever its tables say, coding stays within bounds."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                return cls({bits: _model(file, bits, channels) for bits in _ALL_BITS})
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BundleError(f"{origin}: no tables of a codec ({problem})") from None
+
+    def __getitem__(self, bits: int) -> Model:
+        return self.by_bits[bits]
+
+
+_ALL_BITS = range(1, MOST_BITS + 1)
+
+
+def coded_size(codes: Floats, bits: int, tables: Mapping[str, Any]) -> int:
+    """Bytes that a code map (c,h,w) takes with so many bits a number, its bounds included.
+
+    `tables` are those of `learn_tables`; ValueError when they don't fit.
+    """
+    quantiser = Quantiser.fitted(bits, codes)
+    model = _model(tables, bits, len(codes))
+    _, stream = model.encode(quantiser.quantised(codes), quantiser.zero)
+    return BASE_HEAD + 4 * len(codes) + len(stream)
+
+
+def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:
+    most = fineness(bits) * (2**bits - 1)
+    predict = _checked(file, f"predict{bits}", (channels, len(NEIGHBOURS)), -_HEAVIEST)
+    spread = _checked(file, f"spread{bits}", (channels, SIGNS), -_HEAVIEST)
+    thresholds = _checked(file, f"thresholds{bits}", (KINDS - 1,), -(2**40))
+    counts = _checked(file, f"counts{bits}", (KINDS, 2 * most + 1), 1)
+    if (np.diff(thresholds) < 0).any():
+        raise ValueError(f"thresholds{bits} fall")
+    return Model(bits, Weights(predict, spread, thresholds), counts)
+
+
+def _checked(file: Mapping[str, Any], name: str, shape: tuple[int, ...], least: int) -> Int64:
+    array = file[name]
+    most = max(_HEAVIEST, -least)
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+    if (array < least).any() or (array > most).any():
+        raise ValueError(f"{name} is out of bounds")
+    return np.asarray(array, np.int64)
+
+
+__all__ = ["BASE_HEAD", "KINDS", "Damaged", "Model", "Models", "coded_size"]

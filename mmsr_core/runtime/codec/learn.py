@@ -1,0 +1,136 @@
+"""The tables of a codec, learned from the code maps of photographs when it is exported.
+
+Floats decide which integers there are; coding then uses the integers alone.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from mmsr_core.runtime.codec.context import (
+    NEIGHBOURS,
+    SHIFT,
+    SIGNS,
+    Int64,
+    Plane,
+    Weights,
+    fineness,
+)
+from mmsr_core.runtime.codec.entropy import KINDS
+from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.tiles import Floats
+
+_LARGEST = 2**20
+_TRUST = 400.0
+"""Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
+
+
+def learn_tables(maps: Iterable[Floats]) -> dict[str, npt.NDArray[np.integer]]:
+    """The tables for every number of bits, from code maps (c,h,w) float32, one a photograph.
+
+    Fifty maps of 32×32 and more are enough; ValueError when there is none.
+    """
+    held = [np.asarray(codes, np.float32) for codes in maps]
+    if not held:
+        raise ValueError("no code map to learn from")
+    made: dict[str, npt.NDArray[np.integer]] = {}
+    for bits in range(1, MOST_BITS + 1):
+        weights, counts = _learned(bits, held)
+        made[f"predict{bits}"] = weights.predict.astype(np.int32)
+        made[f"spread{bits}"] = weights.spread.astype(np.int32)
+        made[f"thresholds{bits}"] = weights.thresholds
+        made[f"counts{bits}"] = counts.astype(np.uint32)
+    return made
+
+
+def write_tables(tables: Mapping[str, npt.NDArray[np.integer]]) -> bytes:
+    """The tables as npz, the same bytes for the same tables."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, table in sorted(tables.items()):
+            array = io.BytesIO()
+            np.lib.format.write_array(array, table, allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy")  # of 1980: no clock is looked at
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, array.getvalue())
+    return file.getvalue()
+
+
+class _Visited:
+    """A photograph's numbers in the order of the waves, and what is known of them beforehand."""
+
+    def __init__(self, bits: int, codes: Floats) -> None:
+        quantiser = Quantiser.fitted(bits, codes)
+        numbers = quantiser.quantised(codes)
+        self.plane = Plane(numbers.shape, bits, quantiser.zero)
+        self.numbers = self.plane.fill(numbers)
+        self.whole = slice(0, len(self.numbers))
+        self.channel = self.plane.channel
+        self.near = self.plane.neighbours(self.whole)
+        self.values = (self.numbers - quantiser.zero[self.channel]) * fineness(bits)
+
+    def predict(self, weights: Weights) -> Int64:
+        """(n,) predictions, their misses put into the plane."""
+        prediction = self.plane.predicted(self.whole, self.near, weights)
+        self.plane.put(self.whole, self.numbers, prediction)
+        return prediction
+
+
+def _learned(bits: int, maps: list[Floats]) -> tuple[Weights, Int64]:
+    seen = [_Visited(bits, codes) for codes in maps]
+    channels = maps[0].shape[0]
+    predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
+    weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64))
+    fine = fineness(bits)
+    misses, signs = [], []
+    for one in seen:
+        misses.append(one.numbers * fine - one.predict(weights))
+        signs.append(one.plane.signs(one.whole, one.near))
+    told = zip(seen, signs, misses, strict=True)
+    spread = _fitted(((one.channel, sign, np.abs(miss)) for one, sign, miss in told), channels)
+    channel = np.concatenate([one.channel for one in seen])
+    expected = (np.concatenate(signs) * spread[channel]).sum(1)
+    shares = np.arange(1, KINDS) / KINDS
+    thresholds = np.quantile(expected, shares).astype(np.int64)
+    kinds = np.searchsorted(thresholds, expected, side="right")
+    counts = _counted(kinds, np.concatenate(misses), fine * (2**bits - 1))
+    return Weights(predict, spread, thresholds), counts
+
+
+def _fitted(parts: Iterable[tuple[Int64, Int64, Int64]], channels: int) -> Int64:
+    """Weights (c,k) by least squares, from (channel, inputs (n,k), wanted (n,)) of each map."""
+    size = len(NEIGHBOURS)
+    square: npt.NDArray[np.float64] | None = None
+    for channel, inputs, wanted in parts:
+        size = inputs.shape[1]
+        if square is None:
+            square, right = np.zeros((channels, size, size)), np.zeros((channels, size))
+        for index in range(channels):
+            own = inputs[channel == index].astype(np.float64)
+            square[index] += own.T @ own
+            right[index] += own.T @ wanted[channel == index]
+    assert square is not None
+    ridge = 1e-3 * np.trace(square, axis1=1, axis2=2)[:, None, None] / size + 1e-6
+    solved = np.linalg.solve(square + ridge * np.eye(size), right[..., None])[..., 0]
+    weights = np.clip(np.rint(solved * 2**SHIFT), -8 * 2**SHIFT, 8 * 2**SHIFT)
+    return np.asarray(weights, np.int64)
+
+
+def _counted(kinds: Int64, misses: Int64, most: int) -> Int64:
+    """(kinds, 2·most+1) counts: those seen, leaning on a two-sided exponential where they are few.
+
+    They are scaled so that none is 0.
+    """
+    distance = np.abs(np.arange(-most, most + 1))
+    made = np.empty((KINDS, 2 * most + 1), np.int64)
+    for kind in range(KINDS):
+        own = misses[kinds == kind]
+        width = max(float(np.abs(own).mean()) if own.size else most / 4, 0.05)
+        curve = np.exp(-distance / width) + 1e-5 / (1 + distance / width) ** 2
+        seen = np.bincount(own + most, minlength=2 * most + 1)
+        smooth = seen + _TRUST * curve / curve.sum()
+        made[kind] = np.clip(np.rint(smooth / smooth.max() * (_LARGEST - 1)), 1, _LARGEST - 1)
+    return made

@@ -1,0 +1,80 @@
+"""What a trained codec makes of photographs: code maps, and qualities at every number of bits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
+from mmsr_core.runtime.codec.entropy import coded_size
+from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.image import to_float
+from mmsr_core.runtime.tiles import Floats
+from mmsr_core.train.codec.photographs import whole_cells
+from mmsr_core.train.data import Bytes, Report, to_tensor
+
+LARGEST = 1024
+"""Pixels a side of what the tables and the qualities are measured on: more tells no more."""
+MAPS = 128
+"""Photographs that the tables are learnt from."""
+
+Tables = Mapping[str, npt.NDArray[np.integer]]
+
+
+def code_maps(
+    codec: Any, photographs: Sequence[Bytes], device: torch.device, report: Report
+) -> list[Floats]:
+    """Code maps (c,h/8,w/8) of at most `MAPS` photographs, spread over all."""
+    places = np.linspace(0, len(photographs), min(MAPS, len(photographs)), endpoint=False)
+    maps = []
+    for done, place in enumerate(places.astype(int), 1):
+        maps.append(_encoded(codec, whole_cells(photographs[place], LARGEST), device))
+        report("code maps", done, len(places))
+    return maps
+
+
+def measure_qualities(
+    codec: Any,
+    photographs: Sequence[Bytes],
+    tables: Tables,
+    device: torch.device,
+    report: Report,
+) -> list[dict[str, Any]]:
+    """The base layer at 1 to 8 bits a code: rate, PSNR and MS-SSIM, means over photographs.
+
+    Fewer bits per pixel first; a number of bits that costs more and gives less is left out.
+    """
+    found: list[dict[str, Any]] = []
+    for bits in range(1, MOST_BITS + 1):
+        rows = []
+        for done, photograph in enumerate(photographs, 1):
+            rows.append(_measured(codec, whole_cells(photograph, LARGEST), bits, tables, device))
+            measured = (bits - 1) * len(photographs) + done
+            report("qualities", measured, MOST_BITS * len(photographs))
+        bpp, psnr, similarity = np.mean(rows, axis=0).tolist()
+        point = {"bits": bits, "qp": None, "bpp": bpp, "psnr": psnr, "ms_ssim": similarity}
+        found = [one for one in found if one["bpp"] < bpp]
+        found.append(point)
+    return found
+
+
+def _measured(
+    codec: Any, photograph: Bytes, bits: int, tables: Tables, device: torch.device
+) -> tuple[float, float, float]:
+    """Bits per pixel, PSNR in dB and MS-SSIM of one photograph of whole cells."""
+    codes = _encoded(codec, photograph, device)
+    quantiser = Quantiser.fitted(bits, codes)
+    seen = quantiser.codes(quantiser.quantised(codes))
+    with torch.inference_mode():
+        answer = codec.decoder(torch.from_numpy(seen)[None].to(device))[0]
+    decoded, original = answer.permute(1, 2, 0).cpu().numpy(), to_float(photograph)
+    rate = 8 * coded_size(codes, bits, tables) / (photograph.shape[0] * photograph.shape[1])
+    return rate, psnr_rgb(decoded, original), ms_ssim_rgb(decoded, original)
+
+
+def _encoded(codec: Any, photograph: Bytes, device: torch.device) -> Floats:
+    with torch.inference_mode():
+        codes = codec.encoder(to_tensor(photograph[None]).to(device))[0]
+    return np.ascontiguousarray(codes.float().cpu().numpy())

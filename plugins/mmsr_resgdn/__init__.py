@@ -1,0 +1,35 @@
+"""ResGDN: a learned image codec with residual divisive normalisation, one model for every rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from mmsr_core.plugin.components import Codec
+from mmsr_core.plugin.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mmsr_resgdn.transforms import Transforms
+
+WIDTHS = (32, 64, 128, 256)
+
+
+def _build(
+    *,
+    codes: int = 8,
+    widths: Sequence[int] = WIDTHS,
+    variant: Literal["resgdn", "resrelu", "nores", "nogdn"] = "resgdn",
+    bits: Sequence[int] = (2, 4, 8),
+) -> Transforms:
+    from mmsr_resgdn.transforms import Transforms
+
+    return Transforms(codes, widths, variant, bits)
+
+
+@hookimpl
+def register_codecs() -> Iterable[Codec]:
+    yield Codec(
+        name="resgdn",
+        summary="residual divisive normalisation, one model for every rate from 1 to 8 bits a code",
+        build=_build,
+    )

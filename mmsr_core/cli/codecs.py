@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from mmsr_core.errors import BundleError
 from mmsr_core.runtime.bundle import CodecBundle
 from mmsr_core.runtime.codec.file import Codecs
 from mmsr_core.runtime.codec.transform import Codec
@@ -13,7 +14,12 @@ from mmsr_registry import Registry
 
 def open_codec(model: str | Path, device: str, threads: int | None = None) -> Codec:
     """The codec of a name or a path; BundleError when there is none, DeviceError as ever."""
-    bundle = CodecBundle.open(Registry().find(model))
+    try:
+        directory = Registry().find(model)
+    except BundleError as error:
+        hint = "no codec ships with mmsr: docs/codec.md shows how to train one"
+        raise BundleError(f"{error}; {hint}") from None
+    bundle = CodecBundle.open(directory)
     probe = bundle.graph(bundle.manifest.decoder.graph)
     return Codec(bundle, Device.choose(device, probe), threads)
 

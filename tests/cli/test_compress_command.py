@@ -170,3 +170,11 @@ def test_compressed_files_in_a_folder_are_upscaled_too(mmsr, upscaler, photo, tm
     arguments = ("upscale", tmp_path / "small", "-o", tmp_path / "large", "--device", "cpu")
     assert mmsr(*arguments, "--model", upscaler).exit_code == 0
     assert read(tmp_path / "large/a.png").rgb.shape == (120, 180, 3)
+
+
+def test_who_has_no_codec_learns_where_one_comes_from(mmsr, photo, tmp_path):
+    result = mmsr("compress", photo, "-o", tmp_path / "small.mmc", "--model", "absent")
+    assert result.exit_code == 1
+    assert 'no model named "absent"' in result.stderr
+    assert "docs/codec.md shows how to train one" in result.stderr
+    assert not (tmp_path / "small.mmc").exists()

@@ -44,7 +44,7 @@ for arm in ${ARMS:-texture massrl massrl-network both pixels}; do
   for folder in "$@"; do
     figures=$out/$arm-$(basename "$folder").json
     if [ ! -f "$figures" ]; then
-      mmsr evaluate --model "$out/$arm.bundle" --images "$folder" --json > "$figures.part"
+      mmsr evaluate --model "$out/$arm.bundle" --images "$folder" --json "$figures.part"
       mv "$figures.part" "$figures"
     fi
   done

@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmsr_core.api.given import Given, opened
 from mmsr_core.api.result import Result
 from mmsr_core.errors import ImageError
@@ -23,7 +21,7 @@ from mmsr_core.runtime.pipeline import Progress
 from mmsr_core.runtime.resample import resampled
 from mmsr_core.runtime.session import Device
 from mmsr_core.runtime.sizes import Size
-from mmsr_core.runtime.tiles import Floats
+from mmsr_core.runtime.source import gathered
 
 AHEAD = 2
 """Pictures in flight at once: one is computed while another is decoded or encoded."""
@@ -47,12 +45,12 @@ class _Ask:
         """One picture from beginning to end."""
         given = opened(image)
         bands = self.upscaler.bands(given.colour, self.effort, self.overlap, progress, self.memory)
-        pixels = _gathered(bands.rows, (bands.height, bands.width, 3))
+        pixels = gathered(bands.rows, (bands.height, bands.width, 3))
         alpha = None
         if given.alpha is not None:
             sizes = given.alpha.height, given.alpha.width, bands.height, bands.width
             rows = resampled(given.alpha.strips(_STRIP), *sizes)
-            alpha = _gathered(rows, sizes[2:]).clip(0, 1)
+            alpha = gathered(rows, sizes[2:]).clip(0, 1)
         header = replace(given.header, height=bands.height, width=bands.width)
         return Result(pixels, alpha, header, bands.plan, dict(bands.seconds), bands.macs)
 
@@ -232,15 +230,6 @@ class Model:
             raise ImageError("scale and size can't hold together: give one of them")
         asked = Size(factor=scale) if size is None else size
         return _Ask(replace(self.upscaler, size=asked), effort, overlap, memory)
-
-
-def _gathered(rows: Iterator[Floats], shape: tuple[int, ...]) -> Floats:
-    made = np.empty(shape, np.float32)
-    top = 0
-    for part in rows:
-        made[top : top + len(part)] = part
-        top += len(part)
-    return made
 
 
 def _share(memory: int | None, workers: int) -> int:

@@ -42,7 +42,7 @@ def resampled(
     where it leaves the image: the rule of Pillow's BICUBIC. How the rows are cut into strips
     changes no bit. The rows that a few output rows look at are held, and nothing else.
     """
-    reader = _Reader(strips)
+    reader = Reader(strips)
     across = list(_blocks(width, new_width, COLUMNS))
     held: Floats | None = None
     top = bottom = 0
@@ -112,10 +112,11 @@ def _product(weights: Floats, rows: Floats) -> Floats:
     return out
 
 
-class _Reader:
+class Reader:
     """Takes as many rows as are needed from strips of any height."""
 
     def __init__(self, strips: Iterator[Floats]) -> None:
+        """Nothing is taken yet."""
         self._strips = strips
         self._left: Floats | None = None
 

@@ -55,6 +55,16 @@ class Held:
             yield self.pixels[top : top + rows]
 
 
+def gathered(rows: Iterator[Floats], shape: tuple[int, ...]) -> Floats:
+    """All rows in one array of this shape."""
+    made = np.empty(shape, np.float32)
+    top = 0
+    for part in rows:
+        made[top : top + len(part)] = part
+        top += len(part)
+    return made
+
+
 class Window:
     """Some rows of a source, in memory; they move from top to bottom, and never back."""
 

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +25,7 @@ from mmsr_core.runtime.image import (
 )
 from mmsr_core.runtime.memory import Budget
 from mmsr_core.runtime.pipeline import Progress
-from mmsr_core.runtime.resample import resampled
+from mmsr_core.runtime.resample import Reader, resampled
 from mmsr_core.runtime.routemap import paint
 from mmsr_core.runtime.source import Source
 from mmsr_core.runtime.tiles import Floats
@@ -164,30 +163,11 @@ def _pour(bands: Bands, picture: Picture, sink: Sink, keep: bool) -> tuple[list[
     return kept, spent
 
 
-@dataclass
-class _Rows:
-    """Rows to be taken in other numbers than they come in."""
-
-    strips: Iterator[Floats]
-    rest: Floats
-
-    def take(self, count: int) -> Floats:
-        """The next so many rows."""
-        parts, there = [self.rest], len(self.rest)
-        while there < count:
-            parts.append(next(self.strips))
-            there += len(parts[-1])
-        rows = np.concatenate(parts)
-        self.rest = rows[count:]
-        return rows[:count]
-
-
-def _alpha(source: Source, bands: Bands) -> _Rows:
+def _alpha(source: Source, bands: Bands) -> Reader:
     strips = resampled(
         source.strips(_STRIP), source.height, source.width, bands.height, bands.width
     )
-    clipped = (strip.clip(0, 1) for strip in strips)
-    return _Rows(clipped, np.empty((0, bands.width), np.float32))
+    return Reader(strip.clip(0, 1) for strip in strips)
 
 
 def _is_painted_large(task: Task, small: tuple[int, int], large: tuple[int, int]) -> bool:

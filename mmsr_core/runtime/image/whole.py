@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mmsr_core.runtime.image.formats import Bits
 from mmsr_core.runtime.image.header import Header, Metadata
 from mmsr_core.runtime.image.picture import open_image
 from mmsr_core.runtime.image.sink import Sink
-from mmsr_core.runtime.source import Source
+from mmsr_core.runtime.source import gathered
 from mmsr_core.runtime.tiles import Floats
 
 _ROWS = 256
@@ -41,27 +39,16 @@ class Image:
 def read(path: Path) -> Image:
     """Read an image whole: see `open_image`, whose errors it raises, and `Picture`."""
     picture = open_image(path, hold=0)
-    header = picture.header
+    header, alpha = picture.header, picture.alpha
+    shape = header.height, header.width
     return Image(
-        rgb=_gathered(picture.colour),
-        alpha=None if picture.alpha is None else _gathered(picture.alpha),
+        rgb=gathered(picture.colour.strips(_ROWS), (*shape, 3)),
+        alpha=None if alpha is None else gathered(alpha.strips(_ROWS), shape),
         bits=header.bits,
         grey=header.grey,
         metadata=header.metadata,
         range=header.range,
     )
-
-
-def _gathered(source: Source) -> Floats:
-    made: Floats | None = None
-    top = 0
-    for rows in source.strips(_ROWS):
-        if made is None:
-            made = np.empty((source.height, *rows.shape[1:]), np.float32)
-        made[top : top + len(rows)] = rows
-        top += len(rows)
-    assert made is not None
-    return made
 
 
 def write(path: Path, image: Image, quality: int | None = None) -> None:

@@ -212,12 +212,6 @@ def only(route: int, cells: int, costs: Costs) -> Array:
     return losses
 
 
-def uniform_plan(grid: Grid, costs: Costs, route: int, block: Block = BLOCK) -> Plan:
-    """One route everywhere, cut only as far as memory asks for."""
-    costs = replace(costs, router=0.0)  # nobody asks it
-    return make_plan(only(route, grid.rows * grid.columns, costs), grid, costs, 1.0, block)
-
-
 def costs_of(manifest: Manifest, halo: int) -> Costs:
     """The costs of a bundle's routes, in class order, and of its router."""
     routes = [manifest.routes[label].experts for label in manifest.classes]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import uniform_plan
 
 from mmsr_core.measure.oracle import (
     BISECTIONS,
@@ -17,7 +18,7 @@ from mmsr_core.measure.oracle import (
     perfect,
     route,
 )
-from mmsr_core.runtime.plan import Costs, make_plan, penalties, uniform_plan
+from mmsr_core.runtime.plan import Costs, make_plan, penalties
 from mmsr_core.runtime.tiles import Grid
 
 COSTS = Costs((0.05, 0.3, 1.0), 2)

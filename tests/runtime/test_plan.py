@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import uniform_plan
 
 from mmsr_core.runtime.bundle import Effort
 from mmsr_core.runtime.plan import (
@@ -14,7 +15,6 @@ from mmsr_core.runtime.plan import (
     make_plan,
     penalties,
     price,
-    uniform_plan,
 )
 from mmsr_core.runtime.tiles import Grid
 

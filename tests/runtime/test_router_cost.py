@@ -8,7 +8,7 @@ import pytest
 from mmsr_core.measure.oracle import Scene, find_oracle
 from mmsr_core.runtime.bundle import Manifest
 from mmsr_core.runtime.engine import Engine
-from mmsr_core.runtime.plan import Costs, costs_of, make_plan, uniform_plan
+from mmsr_core.runtime.plan import Costs, costs_of, make_plan
 from mmsr_core.runtime.tiles import Grid
 
 GRID = Grid(32, 32, 8)
@@ -22,10 +22,6 @@ def test_a_plan_pays_for_its_router_and_is_no_other_plan_for_it():
     assert (free.routes == paid.routes).all()
     assert paid.cost == pytest.approx(free.cost + 0.1)
     assert paid.work == free.work == pytest.approx(0.25 * 32 * 32)
-
-
-def test_a_plan_that_no_router_made_pays_for_none():
-    assert uniform_plan(GRID, replace(COSTS, router=0.1), 1).cost == pytest.approx(1.0)
 
 
 def test_the_oracle_takes_no_time_so_a_slow_router_keeps_less_of_its_saving():

@@ -20,10 +20,11 @@ def _build(
     widths: Sequence[int] = WIDTHS,
     variant: Literal["resgdn", "resrelu", "nores", "nogdn"] = "resgdn",
     bits: Sequence[int] = (2, 4, 8),
+    rates: Literal["all", "one"] = "all",
 ) -> Transforms:
     from mmsr_resgdn.transforms import Transforms
 
-    return Transforms(codes, widths, variant, bits)
+    return Transforms(codes, widths, variant, bits, rates)
 
 
 @hookimpl

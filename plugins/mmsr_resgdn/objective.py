@@ -38,10 +38,12 @@ def distortion(images: Tensor, references: Tensor) -> Tensor:
     """2·L2 + MS-SSIM loss of one rate, a scalar (Eq. 8): L2 is the root of the mean square.
 
     The paper sums over pixels, ‖x − x′‖₂; divided by their number's root it doesn't depend on the
-    size of the images, and weighs about as much as the other term.
+    size of the images, and weighs about as much as the other term. In float32 under autocast too:
+    in bfloat16 the windows' variances, small differences of large means, would be noise.
     """
-    l2 = (images.float() - references.float()).square().mean((1, 2, 3)).add(1e-12).sqrt()
-    return (2 * l2 + 1 - ms_ssim(images, references)).mean()
+    with torch.autocast(images.device.type, enabled=False):
+        l2 = (images.float() - references.float()).square().mean((1, 2, 3)).add(1e-12).sqrt()
+        return (2 * l2 + 1 - ms_ssim(images, references)).mean()
 
 
 def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from mmsr_core.errors import PluginError
+from mmsr_core.errors import PluginError, no_such
 from mmsr_resgdn.network import FACTOR, Decoder, Encoder, Variant, check_shape
 from mmsr_resgdn.objective import SMALLEST, distortion
 from mmsr_resgdn.quantiser import MOST_BITS, stochastically
 
+Rates = Literal["all", "one"]
+"""At how many of its rates an image is learnt in a step."""
 STRIDES = 3
 """Stages that halve or double the sides."""
 
@@ -20,19 +23,28 @@ class Transforms(nn.Module):
 
     Images (n,3,h,w) in [0,1], h and w multiples of 8 → a scalar: 2·L2 + MS-SSIM loss, summed over
     the numbers of bits in R (Eq. 8, 9). Every rate sees the same code map and its own roundings.
+    With `rates` "one", each image is decoded at one rate, drawn from R: the sum on average, for a
+    decoder run instead of as many as R has rates.
     """
 
     smallest = -(-SMALLEST // FACTOR) * FACTOR
     """The shortest side of images to learn from: MS-SSIM's, as a multiple of 8."""
 
     def __init__(
-        self, codes: int, widths: Sequence[int], variant: Variant, bits: Sequence[int]
+        self,
+        codes: int,
+        widths: Sequence[int],
+        variant: Variant,
+        bits: Sequence[int],
+        rates: Rates = "all",
     ) -> None:
         super().__init__()
         check_shape(codes, widths, variant)
         if not bits or not all(1 <= one <= MOST_BITS for one in bits):
             raise PluginError(f"resgdn: bits is {list(bits)}; it takes some of 1 to {MOST_BITS}")
-        self.channels, self.bits = codes, tuple(bits)
+        if rates not in get_args(Rates):
+            raise PluginError(no_such("rates", str(rates), get_args(Rates), "resgdn has"))
+        self.channels, self.bits, self.rates = codes, tuple(bits), rates
         self.encoder = Encoder(codes, widths, variant)
         self.decoder = Decoder(codes, widths, variant)
         pools = variant == "nogdn"  # instance normalisation looks at the whole image
@@ -42,6 +54,11 @@ class Transforms(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         codes = self.encoder(images).float()
+        if self.rates == "one":
+            drawn = torch.randint(len(self.bits), (len(codes),)).tolist()
+            pairs = zip(codes.split(1), drawn, strict=True)
+            seen = torch.cat([stochastically(code, self.bits[rate]) for code, rate in pairs])
+            return len(self.bits) * distortion(self.decoder(seen), images)
         seen = torch.cat([stochastically(codes, bits) for bits in self.bits])
         answers = self.decoder(seen).chunk(len(self.bits))
         return torch.stack([distortion(answer, images) for answer in answers]).sum()

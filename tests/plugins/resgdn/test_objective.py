@@ -59,3 +59,20 @@ def test_the_loss_sums_the_rates_it_is_given():
     one.load_state_dict(three.state_dict())
     # Eight bits round by so little that their chance hardly matters.
     assert three(images).item() == pytest.approx(3 * one(images).item(), rel=0.01)
+
+
+def test_one_rate_an_image_costs_what_all_rates_do_on_average():
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 176, 176).repeat(4, 1, 1, 1)
+    every = Transforms(2, (3, 3, 3, 3), "nores", (8, 7))
+    one = Transforms(2, (3, 3, 3, 3), "nores", (8, 7), "one")
+    one.load_state_dict(every.state_dict())
+    assert one(images).item() == pytest.approx(every(images).item(), rel=0.02)
+
+
+def test_mixed_precision_measures_what_full_precision_does():
+    original, noisy = tensors(pair(0.01))
+    plain = distortion(noisy, original)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = distortion(noisy, original)
+    assert mixed.item() == plain.item()

@@ -6,6 +6,7 @@ import re
 import socket
 import sys
 import time
+from unittest import mock
 
 import pytest
 import ray
@@ -178,8 +179,8 @@ def test_an_interrupted_driver_stops_its_tasks_and_any_machine_resumes_the_run(
 def test_a_node_without_mmsr_or_with_another_says_so(cluster):
     @ray.remote
     def without(train):
-        sys.modules["mmsr_core"] = None
-        return train("1.0.0", b"", None)
+        with mock.patch.dict(sys.modules, {"mmsr_core": None}):  # the worker serves others after
+            return train("1.0.0", b"", None)
 
     train_there = module._task()
     with connected(cluster.address):

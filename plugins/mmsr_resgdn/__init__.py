@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from mmsr_core.plugin.components import Codec
+from mmsr_core.plugin.components import Codec, Extractor
 from mmsr_core.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mmsr_resgdn.transforms import Transforms
 
 WIDTHS = (32, 64, 128, 256)
@@ -27,10 +29,32 @@ def _build(
     return Transforms(codes, widths, variant, bits, rates)
 
 
+def _build_extractor(
+    *,
+    weights: str = "",
+    codes: int = 8,
+    widths: Sequence[int] = WIDTHS,
+    variant: Literal["resgdn", "resrelu", "nores", "nogdn"] = "resgdn",
+    bits: int = 4,
+) -> nn.Module:
+    from mmsr_resgdn.extractor import build_extractor
+
+    return build_extractor(weights, codes, widths, variant, bits)
+
+
 @hookimpl
 def register_codecs() -> Iterable[Codec]:
     yield Codec(
         name="resgdn",
         summary="residual divisive normalisation, one model for every rate from 1 to 8 bits a code",
         build=_build,
+    )
+
+
+@hookimpl
+def register_extractors() -> Iterable[Extractor]:
+    yield Extractor(
+        name="codelength",
+        summary="how many bits a tile costs in the codec resgdn, in all and by channel",
+        build=_build_extractor,
     )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class ExpertDraft:
     """A trained backbone: tiles (n,3,h,w) → upscaled (n,3,s·h,s·w).
 
-    An 8-bit one is a `graph` already, and `exact` names the expert it was made from.
+    One that was made elsewhere is a `graph` already. So is an 8-bit one, and `exact` names the
+    expert it was made from.
     """
 
     name: str
@@ -33,6 +34,38 @@ class ExpertDraft:
     module: nn.Module | None = None
     graph: bytes | None = None
     exact: str | None = None
+    parity: float = 0.0
+    """How far a graph made elsewhere differs from what it was made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenExpert:
+    """An upscaler that was made elsewhere, as a graph: what `mmsr wrap` hands to training."""
+
+    file: str
+    architecture: str
+    scale: int
+    graph: bytes
+    macs: float
+    """Multiply-accumulates per LR pixel."""
+    radius: int | None
+    """LR pixels that a changed one has an effect on; None: no end was found."""
+    halo: int
+    """LR pixels of context that its tiles need."""
+    parity: float
+    """How far the graph differs from what the file holds."""
+
+    def draft(self, name: str) -> ExpertDraft:
+        """The same for an exporter, under a name."""
+        return ExpertDraft(
+            name=name,
+            backbone=self.architecture,
+            depth=0,
+            radius=self.radius,
+            macs=self.macs,
+            graph=self.graph,
+            parity=self.parity,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

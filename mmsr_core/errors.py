@@ -31,6 +31,10 @@ class DeviceError(MmsrError):
     """The asked device, or any ONNX Runtime at all, is not there."""
 
 
+class ClusterError(MmsrError):
+    """A Ray cluster, or a node of it, is not there or not as asked."""
+
+
 class OutOfMemory(DeviceError):
     """A graph needed more memory than the device has: a smaller batch, or smaller tiles, may do."""
 

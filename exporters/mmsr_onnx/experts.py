@@ -38,7 +38,7 @@ def make_experts(draft: Draft, lower: Lower | None, progress: Progress) -> Exper
     exact, parity = _convert(draft, progress)
     forms = {}
     for expert in draft.experts:
-        if lower is not None and expert.module is not None:
+        if lower is not None and expert.exact is None:
             progress(f"{expert.name} in {lower.precision}")
         forms[expert.name] = _form(draft, expert, exact, lower)
     progress("costs")
@@ -65,13 +65,15 @@ def make_experts(draft: Draft, lower: Lower | None, progress: Progress) -> Exper
 
 
 def _convert(draft: Draft, progress: Progress) -> tuple[dict[str, bytes], dict[str, float]]:
-    """The fp32 graphs of a draft, name → graph, and how far each file is from its module."""
+    """The fp32 graphs of a draft, name → graph, and how far each file is from its origin."""
     exact: dict[str, bytes] = {}
     parity: dict[str, float] = {}
     inputs = network_inputs()
     for expert in draft.experts:
-        if expert.module is not None:
-            path = _path(expert.name)
+        path = _path(expert.name)
+        if expert.graph is not None and expert.exact is None:
+            exact[expert.name], parity[path] = expert.graph, expert.parity
+        elif expert.module is not None:
             progress(path)
             exact[expert.name] = expert_graph(expert.module, torch.from_numpy(inputs[0]), path)
             parity[path] = check_network(expert.module, exact[expert.name], inputs, path)
@@ -79,16 +81,16 @@ def _convert(draft: Draft, progress: Progress) -> tuple[dict[str, bytes], dict[s
 
 
 def _check_rungs(draft: Draft) -> None:
-    exact = [expert.name for expert in draft.experts if expert.module is not None]
+    exact = [expert.name for expert in draft.experts if expert.exact is None]
     for expert in draft.experts:
-        if expert.module is None and (expert.graph is None or expert.exact not in exact):
+        if expert.module is None and (expert.graph is None or expert.exact not in (None, *exact)):
             other = no_such("fp32 expert", str(expert.exact), exact, "in this draft")
             raise ExportError(f"expert {expert.name}: {other}")
 
 
 def _form(draft: Draft, expert: ExpertDraft, exact: dict[str, bytes], lower: Lower | None) -> Form:
-    if expert.graph is not None:
-        origin = str(expert.exact)
+    if expert.graph is not None and expert.exact is not None:
+        origin = expert.exact
         return eight_bit(expert.name, exact[origin], expert.graph, draft.scale, origin)
     if lower is None:
         return Form(exact[expert.name], "fp32")
@@ -126,5 +128,5 @@ def _path(name: str) -> str:
 
 def _form_path(expert: ExpertDraft, form: Form) -> str:
     """Where a form lies: in a folder of its precision, where an fp32 graph has the plain name."""
-    lowered_here = expert.module is not None and form.precision != "fp32"
+    lowered_here = expert.exact is None and form.precision != "fp32"
     return f"experts/{form.precision}/{expert.name}.onnx" if lowered_here else _path(expert.name)

@@ -75,7 +75,7 @@ def from_torch(
         for size, name in zip(value.type.tensor_type.shape.dim, free, strict=True):
             if name is not None and size.dim_param:
                 size.dim_param = name
-    return _cleaned(model)
+    return cleaned(model)
 
 
 def from_sklearn(estimator: Any, features: int, names: tuple[str, str], what: str) -> ModelProto:
@@ -103,7 +103,7 @@ def from_sklearn(estimator: Any, features: int, names: tuple[str, str], what: st
     except Exception as error:  # skl2onnx's exceptions share no useful base
         raise ExportError(f"{what}: skl2onnx can't convert it ({_reason(error)})") from error
     _rename(model, answer.name, names[1])
-    return _cleaned(model)
+    return cleaned(model)
 
 
 def chain(graphs: Sequence[ModelProto], keep: str) -> ModelProto:
@@ -122,7 +122,7 @@ def chain(graphs: Sequence[ModelProto], keep: str) -> ModelProto:
         whole = compose.merge_models(whole, graph, io_map=[(wire, wire)])
     if rest:
         whole.graph.output.insert(0, kept)
-    return _cleaned(whole)
+    return cleaned(whole)
 
 
 def rewritten(
@@ -159,7 +159,7 @@ def _plain(module: nn.Module) -> nn.Module:
     return module
 
 
-def _cleaned(model: ModelProto) -> ModelProto:
+def cleaned(model: ModelProto) -> ModelProto:
     """Without stack traces and other notes of the machine that exported it."""
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "mmsr", "", ""

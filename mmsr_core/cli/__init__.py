@@ -8,6 +8,7 @@ from mmsr_core.errors import MmsrError, no_such
 
 COMMANDS = {
     "upscale": "Enlarge images: files or a folder in, files or a folder out.",
+    "serve": "Upscale over HTTP: an API and a page.",
     "compress": "Make images small: .mmc files, by a learned codec.",
     "decompress": "Make images of .mmc files.",
     "evaluate": "Measure quality, time and cost of a model on HR photographs.",
@@ -20,6 +21,7 @@ COMMANDS = {
     "probe": "Measure what an encoder's representation is worth.",
     "report": "Write the tables of what runs and evaluations measured.",
     "export": "Turn a training run into a bundle that deploys.",
+    "wrap": "Make a routed bundle of upscalers trained elsewhere.",
     "models": "List, show, search, add, remove and verify models.",
     "plugins": "List the installed components and who brings them.",
 }

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,15 @@ from mmsr_core.cli.meter import Meter, name_failures
 from mmsr_core.cli.stopping import Stop
 
 if TYPE_CHECKING:
+    from mmsr_core.cluster.errand import Errand
     from mmsr_core.runtime.files import Outcome, Task
-    from mmsr_core.runtime.files.many import Upscale
+
+    Job = Task | Errand
+    Work = Callable[
+        [Callable[[float], None], Callable[[str], None]],
+        Generator[tuple[Job, Outcome], None, None],
+    ]
+    """What does the work: told whom to tell how far it is, and what to remark; see `each_file`."""
 
 SOME_FAILED = 3
 """The exit code of a batch that ran to its end but for images that failed."""
@@ -54,22 +61,20 @@ class Counts:
 class Batch:
     """What is to be done, what is done already, and what can't be."""
 
-    tasks: "Sequence[Task]"
-    finished: "Sequence[Task]"
-    refused: Sequence[tuple[Path, str]]
-    resume: bool
+    tasks: "Sequence[Job]"
+    finished: "Sequence[Job]"
+    refused: Sequence[tuple[Path | str, str]]
 
     def run(
         self,
-        upscale: "Upscale",
-        workers: int,
+        work: "Work",
         stop: Stop,
         meter: Meter,
         json_path: Path | None,
         facts: dict[str, Any],
     ) -> None:
         """Do it; Failure when images failed or somebody stopped it, after the report is written."""
-        from mmsr_core.runtime.files import Stuck, each_file
+        from mmsr_core.runtime.files import Stuck
 
         def watch(share: float) -> None:
             stop.check()
@@ -80,7 +85,7 @@ class Batch:
         try:
             with json_rows(json_path, facts) as add:
                 self._add_known(counts, add)
-                outcomes = each_file(upscale, self.tasks, workers, self.resume, watch, meter.say)
+                outcomes = work(watch, meter.say)
                 with meter, closing(outcomes):
                     for task, outcome in outcomes:
                         meter.ended(_pixels(outcome))
@@ -119,7 +124,7 @@ class Batch:
             add({"input": str(path), "status": "failed", "error": reason})
 
 
-def _count(counts: Counts, task: "Task", outcome: "Outcome") -> None:
+def _count(counts: Counts, task: "Job", outcome: "Outcome") -> None:
     if outcome.status == "failed":
         counts.failures.append(f"{task.source}: {outcome.error}")
     elif outcome.status == "skipped":
@@ -128,7 +133,7 @@ def _count(counts: Counts, task: "Task", outcome: "Outcome") -> None:
         counts.done += 1
 
 
-def _row(task: "Task", outcome: "Outcome") -> dict[str, Any]:
+def _row(task: "Job", outcome: "Outcome") -> dict[str, Any]:
     row = {"input": str(task.source), "output": str(task.target), "status": outcome.status}
     if outcome.error:
         row["error"] = outcome.error
@@ -142,11 +147,11 @@ def _pixels(outcome: "Outcome") -> int:
     return int(width * height)
 
 
-def _leave_now(tasks: "Iterable[Task]", failure: Failure) -> None:
+def _leave_now(tasks: "Iterable[Job]", failure: Failure) -> None:
     """End the process in spite of threads that hang, and leave no half-written file."""
     from mmsr_core.runtime.atomic import drop_own
 
-    for folder in {path.parent for task in tasks for path in task.written()}:
+    for folder in {Path(path).parent for task in tasks for path in task.written()}:
         drop_own(folder)
     with suppress(OSError):
         failure.show()

@@ -27,13 +27,13 @@ Examples:
   mmsr export runs/x4 --onnx --out bundles/x4 --int8 --images photos
   mmsr export runs/resgdn --onnx --out bundles/resgdn
   mmsr export compact-x4 --onnx --single-file --out compact-x4.onnx
+  mmsr export compact-x4 --triton models
+  mmsr export compact-x4 --web page
 """
 )
 @click.argument("run", metavar="RUN|BUNDLE", type=click.Path(path_type=Path))
-@click.option("--onnx", "as_onnx", is_flag=True, required=True, help="Write ONNX graphs.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The bundle, or the one file."
-)
+@click.option("--onnx", "as_onnx", is_flag=True, help="Write ONNX graphs, to --out.")
+@click.option("--out", type=click.Path(path_type=Path), help="The bundle, or the one file.")
 @click.option("--name", help="Name of the bundle.  [default: the recipe's]")
 @click.option("--version", metavar="X.Y.Z", help="Its version.  [default: the recipe's]")
 @click.option(
@@ -56,10 +56,29 @@ Examples:
 @click.option(
     "--required-effort", is_flag=True, help="With --single-file: it has no default effort."
 )
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Add it to this model repository of NVIDIA's Triton Inference Server; also of a BUNDLE.",
+)
+@click.option("--python", is_flag=True, help="With --triton: on the server's Python backend.")
+@click.option(
+    "--web",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A page that upscales in the visitor's browser; also of a BUNDLE.",
+)
+@click.option(
+    "--runtime",
+    type=click.Path(path_type=Path),
+    metavar="DIR|TGZ",
+    help="With --web: the npm package onnxruntime-web.  [default: npm fetches it]",
+)
 def command(
     run: Path,
     as_onnx: bool,
-    out: Path,
+    out: Path | None,
     name: str | None,
     version: str | None,
     int8: bool,
@@ -68,6 +87,10 @@ def command(
     single_file: bool,
     tiles: bool,
     required_effort: bool,
+    triton: Path | None,
+    python: bool,
+    web: Path | None,
+    runtime: Path | None,
 ) -> None:
     """Turn a finished RUN into a bundle that upscales, or compresses, without torch.
 
@@ -75,28 +98,31 @@ def command(
     differs. Costs are measured on this machine, so let it be idle.
 
     With --single-file, a RUN or a BUNDLE (a path or a stored model's name) becomes one ONNX graph:
-    features, routing, experts and fusion, for programs that know no mmsr.
+    features, routing, experts and fusion, for programs that know no mmsr. --triton and --web put
+    that graph into a server's model repository, or under a page for browsers.
     """
     from tempfile import TemporaryDirectory
 
     from mmsr_core.cli.extras import needs
-    from mmsr_core.cli.single import given_bundle, tell, write_single_file
+    from mmsr_core.cli.single import Forms, given_bundle, tell
     from mmsr_core.plugin.catalog import Catalog
     from mmsr_core.train.codec.recipe import is_codec_run
 
+    one = Forms(single_file, tiles, required_effort, triton, python, web, runtime)
+    one.check(as_onnx, out)
     precision = _precision(int8, fp16, images)
     if is_codec_run(run):
-        if precision or single_file or tiles or required_effort:
-            raise click.UsageError(f"{run} is a codec's: it takes --name and --version alone")
+        if precision or one.any or out is None:
+            raise click.UsageError(
+                f"{run} is a codec's: it takes --onnx, --out, --name and --version alone"
+            )
         _export_codec(run, out, name, version)
         return
-    if single_file:
-        given = given_bundle(run, out, bool(name or version or precision))
+    if one.any:
+        given = given_bundle(run, out or web, bool(name or version or precision))
         if given is not None:
-            write_single_file(given, out, tiles, required_effort)
+            one.write(given, out)
             return
-    elif tiles or required_effort:
-        raise click.UsageError("--tiles and --required-effort are for --single-file")
     with needs("train,cpu", "mmsr export"):
         from mmsr_core.train.run import Run
         from mmsr_core.train.stages import make_draft
@@ -106,10 +132,9 @@ def command(
     draft = replace(draft, name=name or draft.name, version=version or draft.version)
     with needs("train,cpu", "mmsr export"):
         lower = _lower(opened, images, precision) if precision and images else None
-        if single_file:
+        if one.any or out is None:
             with TemporaryDirectory() as work:
-                bundle = export(draft, Path(work) / "bundle", tell, lower)
-                write_single_file(bundle, out, tiles, required_effort)
+                one.write(export(draft, Path(work) / "bundle", tell, lower), out)
             return
         bundle = export(draft, out, tell, lower)
     _show(bundle)

@@ -1,5 +1,6 @@
 """The model of `mmsr upscale`, opened, and what it does to one file."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from mmsr_core.video import Settings as VideoSettings
 from mmsr_core.video import upscale_video
 
 if TYPE_CHECKING:
+    from mmsr_core.cluster.actor import Share
     from mmsr_core.runtime.sizes import Size
 
 
@@ -45,9 +47,14 @@ class Asked:
                 "raise --memory above that"
             )
 
-    def open(self, images: int, notice: Notice) -> tuple[Upscaler, Settings]:
-        """The model, with as many threads as so many images in flight leave each."""
-        workers, threads = workers_for(images, jobs=self.jobs)
+    def open(
+        self, images: int, notice: Notice, cores: int | None = None, part: float = 1.0
+    ) -> tuple[Upscaler, Settings]:
+        """The model, with as many threads as so many images in flight leave each.
+
+        `cores` are those of this machine that may be used, and `part` is of its memory.
+        """
+        workers, threads = workers_for(images, cores, self.jobs)
         upscaler = open_upscaler(self.model, self.size, self.device, threads, notice)
         cell = min(engine.manifest.tiles.cell for engine in upscaler.engines)
         if self.overlap is not None and self.overlap > cell:
@@ -57,12 +64,20 @@ class Asked:
             click.echo(f"on {upscaler.device.name} ({upscaler.device.reason})", err=True)
         if upscaler.device.is_gpu and self.jobs is None:
             workers = min(workers, GPU_WORKERS)
-        room = int(free_memory() * SHARE) if self.memory is None else self.memory - PROCESS
+        free = int(free_memory() * SHARE * part)
+        room = free if self.memory is None else self.memory - PROCESS
         codecs = installed_codecs(self.device, threads, notice)
         settings = Settings(
             self.effort, self.overlap, room, workers, self.quality, self.most, codecs
         )
         return upscaler, settings
+
+
+def open_share(asked: Asked, images: int, share: "Share") -> Upscale:
+    """What an actor of a cluster does with one image, so many at once, on its share of a node."""
+    lost = logging.getLogger(__name__).warning  # to the node's log: nobody watches here
+    upscaler, settings = asked.open(images, lost, share.cores, share.memory)
+    return upscaling(upscaler, settings, lost)
 
 
 def upscaling(upscaler: Upscaler, settings: Settings, notice: Notice) -> Upscale:

@@ -1,5 +1,6 @@
 """Options that several commands share, and groups of one command's."""
 
+import os
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -20,6 +21,25 @@ device = click.option(
 )
 
 
+class Place(click.Path):
+    """A path, or a URL as it was given."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """A URL stays text; one of a file of this machine is its path."""
+        if isinstance(value, str) and value.startswith("file://"):
+            value = value.removeprefix("file://")
+        if isinstance(value, str) and "://" in value:
+            return value
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+PLACE = Place(path_type=Path)
+
+
 def _together(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -28,9 +48,10 @@ answers = _together(
     click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=PLACE,
         required=True,
-        help="An image file for one image; otherwise a folder, made if missing.",
+        help="An image file for one image; otherwise a folder, made if missing.  With --ray also "
+        "a URL.",
     ),
     click.option(
         "--format",

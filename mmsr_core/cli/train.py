@@ -71,7 +71,8 @@ def command(
     with ExitStack() as stack:
         if address is not None:
             with needs("ray", "mmsr train --ray"):
-                from mmsr_core.train.nodes.cluster import connected, train_on_nodes
+                from mmsr_core.cluster.connection import connected
+                from mmsr_core.train.nodes.cluster import train_on_nodes
             stack.enter_context(connected(address))
             elsewhere = train_on_nodes
         stages = stack.enter_context(Stages())

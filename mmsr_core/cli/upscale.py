@@ -20,9 +20,10 @@ Examples:
   mmsr upscale 'photos/**/*.jpg' -o large/ --format webp --resume
   find photos -newer last -print0 | mmsr upscale -0 - -o large/
   mmsr upscale photo.jpg -o large.png --effort 1 --map routes.png
+  mmsr upscale s3://bucket/photos -o s3://bucket/large --resume --ray 10.0.0.1:6379
 """
 )
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=options.PLACE)
 @options.answers
 @click.option(
     "--model",
@@ -34,7 +35,7 @@ Examples:
 @click.option(
     "--map",
     "map_path",
-    type=click.Path(path_type=Path),
+    type=options.PLACE,
     help="Paint the route of each tile over the picture (a folder for several images).",
 )
 @click.option(
@@ -55,6 +56,21 @@ Examples:
     metavar="N",
     help="Refuse images that are larger.  [default: 1074]",
 )
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Upscale on the nodes of the Ray cluster at ADDRESS, of $RAY_ADDRESS, or of this machine; "
+    "inputs and output may be URLs, s3:// or gs:// say, or the nodes share them.",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --ray: CPU cores for each actor, which opens the model once.  [default: up to 4]",
+)
 @click.option("-0", "--null", is_flag=True, help="The list on standard input ends paths with NUL.")
 @click.option(
     "--json",
@@ -63,8 +79,8 @@ Examples:
     help="Write how each image went, to a file or - for standard output.",
 )
 def command(
-    inputs: tuple[Path, ...],
-    output: Path,
+    inputs: "tuple[Path | str, ...]",
+    output: "Path | str",
     form: str | None,
     quality: int | None,
     pattern: str,
@@ -75,10 +91,12 @@ def command(
     size: "Size",
     effort: float | None,
     overlap: int | None,
-    map_path: Path | None,
+    map_path: "Path | str | None",
     memory: int | None,
     jobs: int | None,
     max_megapixels: float | None,
+    address: str | None,
+    cores: int | None,
     null: bool,
     json_path: Path | None,
 ) -> None:
@@ -91,25 +109,40 @@ def command(
     from mmsr_core.cli.files import check_place
     from mmsr_core.cli.inputs import plan_batch
     from mmsr_core.cli.meter import Meter
-    from mmsr_core.cli.opening import Asked, upscaling
+    from mmsr_core.cli.opening import Asked
+    from mmsr_core.cli.spread import on_nodes, on_this_machine
     from mmsr_core.cli.stopping import stopping
     from mmsr_core.runtime.image import MOST_PIXELS
 
     if overwrite and resume:
         raise click.UsageError("--overwrite and --resume can't hold together: choose one")
+    if cores is not None and address is None:
+        raise click.UsageError("--cores is for --ray")
     check_place(json_path)
     most = MOST_PIXELS if max_megapixels is None else int(max_megapixels * 1e6)
     asked = Asked(model, device, size, effort, overlap, quality, memory, jobs, most)
     with stopping() as stop:
         try:
-            batch = plan_batch(inputs, null, output, form, pattern, map_path, overwrite, resume)
+            batch = plan_batch(
+                inputs,
+                null,
+                output,
+                form,
+                pattern,
+                map_path,
+                overwrite,
+                resume,
+                address is not None,
+            )
             meter = Meter(len(batch.tasks))
             if not batch.tasks:
                 batch.report(json_path, {"model": model})
                 return
-            upscaler, settings = asked.open(len(batch.tasks), meter.say)
-            upscale = upscaling(upscaler, settings, meter.say)
-            facts = {"model": model or upscaler.manifest.name, "device": upscaler.device.name}
-            batch.run(upscale, settings.workers, stop, meter, json_path, facts)
+            if address is None:
+                spread = on_this_machine(asked, batch.tasks, resume, meter.say)
+            else:
+                spread = on_nodes(asked, batch.tasks, resume, address, cores)
+            with spread as (work, facts):
+                batch.run(work, stop, meter, json_path, facts)
         except KeyboardInterrupt:
             raise Failure("interrupted", stop.exit_code) from None

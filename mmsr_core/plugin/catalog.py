@@ -23,10 +23,11 @@ from mmsr_core.plugin.components import (
     Component,
     Extractor,
     Fuser,
+    Loader,
     Metric,
 )
 
-Kind = Literal["backbone", "extractor", "classifier", "fuser", "codec", "metric"]
+Kind = Literal["backbone", "extractor", "classifier", "fuser", "codec", "metric", "loader"]
 KINDS: dict[Kind, type[Component]] = {
     "backbone": Backbone,
     "extractor": Extractor,
@@ -34,8 +35,9 @@ KINDS: dict[Kind, type[Component]] = {
     "fuser": Fuser,
     "codec": Codec,
     "metric": Metric,
+    "loader": Loader,
 }
-C = TypeVar("C", Backbone, Extractor, Classifier, Fuser, Codec, Metric)
+C = TypeVar("C", Backbone, Extractor, Classifier, Fuser, Codec, Metric, Loader)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,15 @@ class Catalog:
     def metric(self, name: str) -> Metric:
         """The metric of that name; PluginError when none or several claim it."""
         return self._get("metric", Metric, name)
+
+    def loader(self, name: str) -> Loader:
+        """The loader of that name; PluginError when none or several claim it."""
+        return self._get("loader", Loader, name)
+
+    def loaders(self) -> tuple[Loader, ...]:
+        """All of them."""
+        found = (entry.component for entry in self.entries)
+        return tuple(one for one in found if isinstance(one, Loader))
 
     def conflicts(self) -> list[str]:
         """One line for every name that two plugins claim."""

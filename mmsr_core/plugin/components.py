@@ -1,4 +1,4 @@
-"""What a plugin contributes: six frozen specs, each a name and the functions behind it.
+"""What a plugin contributes: seven frozen specs, each a name and the functions behind it.
 
 A spec is declared without importing torch: `build`, `fit` and the rest import what they need
 when they are called. Axes: n tiles, k candidates, c classes, r routes, f features, s scale.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -194,7 +195,33 @@ class Metric:
         return self.key or self.name.replace("-", "_")
 
 
-Component = Backbone | Extractor | Classifier | Fuser | Codec | Metric
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """An upscaler that was trained elsewhere.
+
+    `module`: images (n,3,h,w) → (n,3,s·h,s·w) at any h and w, float32 in [0,1], in eval mode, on
+    the CPU.
+    """
+
+    module: nn.Module
+    architecture: str
+    scale: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loader:
+    """Opens files of upscalers that were trained elsewhere, for `mmsr wrap`."""
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    """Of the files it opens: ".pth" for one, in small letters."""
+    load: Callable[[Path], Loaded]
+    """load(path): the upscaler; PluginError with the reason when it can't, or when the file holds
+    something else. A stranger's file: nothing in it may run."""
+
+
+Component = Backbone | Extractor | Classifier | Fuser | Codec | Metric | Loader
 
 
 @dataclass(frozen=True, kw_only=True)

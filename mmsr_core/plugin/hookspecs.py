@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 import pluggy
 
-from mmsr_core.plugin.components import Backbone, Classifier, Codec, Extractor, Fuser, Metric
+from mmsr_core.plugin.components import (
+    Backbone,
+    Classifier,
+    Codec,
+    Extractor,
+    Fuser,
+    Loader,
+    Metric,
+)
 
 GROUP = "mmsr"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -44,4 +52,10 @@ def register_codecs() -> Iterable[Codec]:
 @hookspec
 def register_metrics() -> Iterable[Metric]:
     """Measures of image quality."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_loaders() -> Iterable[Loader]:
+    """Openers of upscalers that were trained elsewhere."""
     raise NotImplementedError

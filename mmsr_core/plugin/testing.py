@@ -24,6 +24,7 @@ from mmsr_core.plugin.components import (
     Game,
     RouterData,
 )
+from mmsr_core.plugin.loader_check import check_loader as check_loader
 from mmsr_core.plugin.metric_check import check_metric as check_metric
 from mmsr_core.plugin.stages import apply
 

@@ -44,6 +44,17 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def presence(folder: Path) -> Iterator[Path]:
+    """An empty file in a folder while the block lasts, for others to see; no sweep removes it."""
+    part, lock = _new_part(folder / "presence")
+    try:
+        yield part
+    finally:
+        os.close(lock)
+        part.unlink(missing_ok=True)
+
+
 def is_part(name: str) -> bool:
     """Whether a file of this name is one that `replacing` makes."""
     return name.startswith(".mmsr-") and name.endswith(".part")

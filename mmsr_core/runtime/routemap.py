@@ -22,7 +22,7 @@ def paint(plan: Plan, classes: tuple[str, ...], upscaled: Floats) -> Floats:
     """The upscaled picture (H,W,3) tinted by class, region edges drawn, with a legend below."""
     height, width = upscaled.shape[:2]
     scale = height // plan.grid.height
-    colours = _colours(len(classes))
+    colours = palette(len(classes))
     if plan.kept is not None:
         classes, colours = (*classes, "UNCHANGED"), np.vstack([colours, KEPT]).astype(np.float32)
     cells = colours[plan.routes].repeat(plan.grid.cell, 0).repeat(plan.grid.cell, 1)
@@ -38,7 +38,8 @@ def paint(plan: Plan, classes: tuple[str, ...], upscaled: Floats) -> Floats:
     return np.concatenate([picture, _legend(plan, classes, colours, width)])
 
 
-def _colours(count: int) -> Floats:
+def palette(count: int) -> Floats:
+    """The colours (count,3) of so many classes, from cheap to dear."""
     known = np.array(COLOURS, np.float32)
     at = np.linspace(0, len(known) - 1, count) if count > 1 else np.array([len(known) - 1.0])
     columns = [np.interp(at, np.arange(len(known)), known[:, channel]) for channel in range(3)]

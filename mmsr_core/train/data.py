@@ -25,11 +25,15 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Photo:
-    """A file to be read, the factor to reduce it by, and its number, shared by all factors."""
+    """A file to be read, the factor to reduce it by, and its number, shared by all factors.
+
+    `crop` is the longest side that is kept, in pixels, around the middle.
+    """
 
     path: Path
     shrink: int
     number: int
+    crop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,12 @@ def find_photos(recipe: Recipe, root: Path) -> dict[SplitName, list[Photo]]:
         test, router = (int(np.ceil(edge - 1e-9)) for edge in edges)
         for rank, index in enumerate(order):
             name: SplitName = "test" if rank < test else "router" if rank < router else "experts"
-            splits[name] += [Photo(files[index], shrink, number) for shrink in source.shrink]
+            splits[name] += [
+                Photo(files[index], shrink, number, source.crop) for shrink in source.shrink
+            ]
             number += 1
     for name, found in splits.items():
-        if not found:
+        if not found and getattr(recipe.split, name):
             raise RecipeError(f"the {name} split is empty: {number} photographs are too few")
     return splits
 
@@ -126,6 +132,9 @@ def load_pair(photo: Photo, scale: int) -> Pair:
         )
     if photo.shrink > 1:
         hr = image.resize(hr, height, width)
+    if photo.crop is not None:
+        top, left = (max(0, (side - photo.crop) // 2) for side in hr.shape[:2])
+        hr = hr[top : top + photo.crop, left : left + photo.crop]
     hr, lr = image.degrade(hr, scale)
     return Pair(image.quantize(lr), image.quantize(hr), photo.number)
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
-from mmsr_core.train.data import Report, load_some, to_tensor
+from mmsr_core.train.data import Report, SplitName, load_some, to_tensor
 from mmsr_core.train.graph import EIGHT_BIT, GraphModule
-from mmsr_core.train.measure import count_macs
+from mmsr_core.train.measure import work
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run
 
@@ -30,7 +30,8 @@ def make_eight_bit(
     RecipeError when some are asked for and there is nothing to `quantize` with.
     """
     recipe = run.recipe
-    todo = [e for e in recipe.experts if e.quantize is not None and not run.graph(e).exists()]
+    forms = [e for e in recipe.experts if e.quantize and recipe.source_of(e) in recipe.exact]
+    todo = [expert for expert in forms if not run.graph(expert).exists()]
     if not todo:
         return
     if quantize is None:
@@ -43,8 +44,9 @@ def make_eight_bit(
 
 
 def seen_images(recipe: Recipe, images: Path) -> list[npt.NDArray[np.float32]]:
-    """LR images (1,3,h,w) of the experts split that 8-bit forms take their ranges from."""
-    pairs = load_some(recipe, images, "experts", PHOTOGRAPHS)
+    """LR images (1,3,h,w) that 8-bit forms take their ranges from: of the experts split, if any."""
+    split: SplitName = "experts" if recipe.split.experts else "router"
+    pairs = load_some(recipe, images, split, PHOTOGRAPHS)
     return [to_tensor(pair.lr[None]).numpy() for pair in pairs]
 
 
@@ -52,12 +54,14 @@ def expert_modules(run: Run, catalog: Catalog) -> dict[str, nn.Module]:
     """Every expert of a run, ready to be measured; RecipeError when one is not finished."""
     recipe = run.recipe
     modules: dict[str, nn.Module] = {}
-    for expert in recipe.experts:
-        if expert.quantize is None:
-            modules[expert.name] = run.trained(expert, catalog)
+    for expert in recipe.exact:
+        modules[expert.name] = run.trained(expert, catalog)
+    for expert in recipe.wrapped:
+        given = run.given(expert)
+        modules[expert.name] = GraphModule(given.graph, expert.name, given.scale, given.macs)
     for expert in recipe.experts:
         if expert.quantize is not None:
-            macs = EIGHT_BIT * count_macs(modules[expert.quantize])
+            macs = EIGHT_BIT * work(modules[expert.quantize])
             graph = run.read_graph(expert)
             modules[expert.name] = GraphModule(graph, expert.name, recipe.scale, macs)
     return modules

@@ -11,7 +11,8 @@ with VNNI: 0.36 to 0.44 for 64 and 48 channels)."""
 
 
 class GraphModule(nn.Module):
-    """An 8-bit expert: tiles (n,3,h,w) → (n,3,s·h,s·w), run by ONNX Runtime on the CPU.
+    """An 8-bit expert, or one made elsewhere: tiles (n,3,h,w) → (n,3,s·h,s·w), run by ONNX Runtime
+    on the CPU.
 
     `macs` is what it costs per LR pixel, in multiply-accumulates of an fp32 network. Raises
     BundleError where ONNX Runtime can't open or run the graph.

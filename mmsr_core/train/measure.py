@@ -150,13 +150,15 @@ def route_costs(
 
     Enough for an order; the exporter measures time where the graphs run.
     """
-    macs = {
-        name: module.macs if isinstance(module, GraphModule) else count_macs(module, side)
-        for name, module in experts.items()
-    }
+    macs = {name: work(module, side) for name, module in experts.items()}
     costs = np.array([sum(macs[name] for name in names) for names, _ in routes.values()])
     relative: npt.NDArray[np.float64] = costs / (costs.max() or 1)
     return relative
+
+
+def work(module: nn.Module, side: int = 64) -> float:
+    """Multiply-accumulates of an expert per LR pixel: counted, or what a graph says of itself."""
+    return module.macs if isinstance(module, GraphModule) else count_macs(module, side)
 
 
 def count_macs(module: nn.Module, side: int = 64) -> float:

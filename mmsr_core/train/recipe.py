@@ -41,7 +41,7 @@ class Recipe(Strict):
         names = [expert.name for expert in self.experts]
         if len(set(names)) != len(names):
             raise ValueError("two experts share one name")
-        exact = [expert.name for expert in self.exact]
+        exact = [expert.name for expert in self.experts if expert.quantize is None]
         for expert in self.experts:
             if expert.quantize is not None and expert.quantize not in exact:
                 message = no_such("expert", expert.quantize, exact, "to quantize in this recipe")
@@ -87,8 +87,13 @@ class Recipe(Strict):
 
     @property
     def exact(self) -> tuple[Expert, ...]:
-        """The experts with weights of their own, which are not another's 8-bit form."""
-        return tuple(expert for expert in self.experts if expert.quantize is None)
+        """The experts with weights of their own: no 8-bit forms, and none made elsewhere."""
+        return tuple(e for e in self.experts if e.quantize is None and e.wraps is None)
+
+    @property
+    def wrapped(self) -> tuple[Expert, ...]:
+        """The experts that were made elsewhere."""
+        return tuple(expert for expert in self.experts if expert.wraps is not None)
 
     def source_of(self, expert: Expert) -> Expert:
         """The expert whose weights an expert has: itself, or the one it is the 8-bit form of."""
@@ -106,6 +111,9 @@ class Recipe(Strict):
         for expert in self.exact:
             with _located(f"expert {expert.name}"):
                 self._check_expert(expert, catalog)
+        learning = [e.name for e in self.exact if catalog.backbone(e.backbone).training != "fixed"]
+        if learning and not self.split.experts:
+            raise RecipeError(f"split.experts is 0, and {learning[0]} has to learn from something")
         for where, table in self.router.extractors:
             with _located(where):
                 extractor = catalog.extractor(table.name)

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmsr_core.draft import GivenExpert
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import RouterData
@@ -24,6 +25,7 @@ SCORES = "scores.json"
 RECORD = "training.json"
 DEPTHS = "depth.json"
 BANDS = "bands.json"
+WRAPPED = "wrapped.json"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Run:
         return self.directory / "experts" / expert.name
 
     def graph(self, expert: Expert) -> Path:
-        """Where an 8-bit expert lies, once it is made."""
+        """Where an 8-bit expert, or one made elsewhere, lies once it is there."""
         return self.expert(expert) / "graph.onnx"
 
     def build(self, expert: Expert, catalog: Catalog) -> nn.Module:
@@ -121,17 +123,34 @@ class Run:
         os.replace(beside, path)
 
     def save_graph(self, expert: Expert, graph: bytes) -> None:
-        """Keep an 8-bit expert, atomically."""
+        """Keep an expert that exists as a graph alone, atomically."""
         beside = self.graph(expert).with_suffix(".part")
         beside.write_bytes(graph)
         os.replace(beside, self.graph(expert))
 
     def read_graph(self, expert: Expert) -> bytes:
-        """An 8-bit expert; RecipeError when it is not made yet."""
+        """An expert that exists as a graph alone; RecipeError when it is not there yet."""
         try:
             return self.graph(expert).read_bytes()
         except FileNotFoundError:
+            if expert.wraps is not None:
+                raise RecipeError(
+                    f"expert {expert.name} wraps {expert.wraps}, and has no graph in "
+                    f"{self.directory}; mmsr wrap makes such runs"
+                ) from None
             raise self._unfinished(expert) from None
+
+    def save_given(self, expert: Expert, given: GivenExpert) -> None:
+        """Keep an expert that was made elsewhere: its graph and what was found out about it."""
+        facts = asdict(given)
+        del facts["graph"]
+        write_json(self.expert(expert) / WRAPPED, facts)
+        self.save_graph(expert, given.graph)
+
+    def given(self, expert: Expert) -> GivenExpert:
+        """An expert that was made elsewhere; RecipeError when it is not in the run."""
+        graph = self.read_graph(expert)
+        return GivenExpert(graph=graph, **read_json(self.expert(expert) / WRAPPED))
 
     def save_record(self, expert: Expert, record: dict[str, Any]) -> None:
         """Keep what training an expert took, atomically."""
@@ -198,7 +217,7 @@ class Run:
         return {
             "scale": recipe.scale,
             "seed": recipe.seed,
-            "data": [source.model_dump(mode="json") for source in recipe.data],
+            "data": [source.essence() for source in recipe.data],
             "split": recipe.split.model_dump(),
             "backbone": expert.backbone,
             "depth": expert.depth,

@@ -50,6 +50,8 @@ def train(
     recipe.check(catalog)
     # Built once for nothing: a bad value of an option shows now, not after hours.
     planned = Run(out, recipe)
+    for expert in recipe.wrapped:
+        planned.given(expert)
     for expert in recipe.exact:
         planned.build(expert, catalog)
         planned.discriminator(expert, catalog)
@@ -234,6 +236,11 @@ def build_fusers(recipe: Recipe, catalog: Catalog) -> tuple[FuserDraft, ...]:
 
 def _draft_expert(run: Run, expert: Expert, catalog: Catalog) -> ExpertDraft:
     source = run.recipe.source_of(expert)
+    if source.wraps is not None:
+        draft = run.given(source).draft(expert.name)
+        if expert == source:
+            return draft
+        return replace(draft, graph=run.read_graph(expert), exact=source.name)
     module = run.trained(source, catalog)
     eight_bit = expert.quantize is not None
     return ExpertDraft(

@@ -20,13 +20,22 @@ class Source(Strict):
     """Each photograph is taken once per factor, reduced by it (JPEG grain goes with it)."""
     source: str = "not stated"
     licence: str = "not stated"
+    crop: Count | None = None
+    """The middle of each photograph, so many pixels a side at most.  [default: all of it]"""
     store: str | None = None
     """Tiles that `mmsr prepare` made of this folder, relative to --images: the experts learn from
     them; the router and the test need whole photographs, and take them from `folder`."""
 
+    def essence(self) -> dict[str, Any]:
+        """What weights depend on, as runs that are older than `crop` noted it."""
+        return self.model_dump(mode="json", exclude={"crop"} if self.crop is None else None)
+
 
 class Split(Strict):
-    """Shares of the photographs; no photograph is in two splits."""
+    """Shares of the photographs; no photograph is in two splits.
+
+    The experts' may be 0 where none has anything to learn.
+    """
 
     experts: Share = 0.7
     router: Share = 0.2
@@ -36,8 +45,8 @@ class Split(Strict):
     def _whole(self) -> Self:
         if abs(self.experts + self.router + self.test - 1) > 1e-6:
             raise ValueError("the three shares must sum to 1")
-        if min(self.experts, self.router, self.test) <= 0:
-            raise ValueError("every split needs a share above 0")
+        if min(self.router, self.test) <= 0:
+            raise ValueError("every split needs a share above 0 (experts: or 0 exactly)")
         return self
 
 
@@ -55,12 +64,16 @@ class Expert(Strict):
     """With bands: the tiles of the classes that it answers for (the default), or all of them."""
     quantize: Name | None = None
     """Another expert of the recipe: this one is its 8-bit form, and has nothing of its own."""
+    wraps: str | None = None
+    """The file of an upscaler made elsewhere: `mmsr wrap` put its graph into the run."""
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
-        if self.quantize is None and not self.backbone:
+        if self.quantize is None and self.wraps is None and not self.backbone:
             raise ValueError("an expert needs a backbone, or quantize = the name of an expert")
-        own = self.model_dump(exclude_defaults=True).keys() - {"name", "quantize"}
+        own = self.model_dump(exclude_defaults=True).keys() - {"name", "quantize", "wraps"}
+        if self.wraps is not None and (own or self.quantize):
+            raise ValueError(f"{self.name} wraps {self.wraps}; it has nothing else of its own")
         if self.quantize is not None and own:
             raise ValueError(
                 f"{self.name} is the 8-bit form of {self.quantize}; leave out {min(own)}"

@@ -75,7 +75,7 @@ def build_extractor(
 def _reach(last: nn.Module, codes: int) -> Tensor:
     """The largest absolute answer (c,) of the encoder's last layer: x/√(β+γx²) < 1/√γ."""
     if isinstance(last, GDN):
-        return last.gamma.diagonal().detach().clamp(min=1e-6).rsqrt()
+        return last.gamma.diagonal().detach().rsqrt()
     return torch.ones(codes)  # Tanh
 
 

@@ -14,6 +14,8 @@ FACTOR = 8
 """Pixels per code, along each side."""
 STAGES = 4
 """Those that have a width; the fifth ends in the code map or the image."""
+REACH = 8.0
+"""No code is larger: the rarest outlier would widen the range that all levels share."""
 SMALL = 0.1
 """What a residual branch starts at: eight inverse normalisations at full strength explode."""
 
@@ -44,7 +46,7 @@ class Encoder(nn.Module):
                 layers.append(Residual(_transform(variant, width)))
             channels = width
         layers.append(_conv(channels, codes, 3))
-        layers.append(nn.Tanh() if variant == "nogdn" else GDN(codes))
+        layers.append(nn.Tanh() if variant == "nogdn" else GDN(codes, REACH))
         self.body = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:

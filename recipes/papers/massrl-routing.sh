@@ -6,6 +6,8 @@
 #
 # RUN is a finished run of recipes/compact-x4.toml, IMAGES what it was trained on, TILE an encoder
 # of mmsr pretrain, PHOTOGRAPHS folders of HR images to judge on. Experts are not trained again.
+# ARMS names others, too: codelength and texture-codelength, with CODEC as the table of its options,
+# CODEC='{ weights = "runs/resgdn/weights.pt", widths = [24, 48, 96, 192] }'.
 # Interrupted, the same command goes on where it was. OUT holds ARM.toml, the run ARM, ARM.bundle
 # and ARM-FOLDER.json for every arm.
 set -eu
@@ -21,6 +23,7 @@ forest=$(sed -n '/^\[router\]/,/^$/{/^classifier/p}' "$recipe")
 network='classifier = { name = "network-gain" }'
 few="{ name = \"massrl\", options = { weights = \"$tile\", components = 16 } }"
 all="{ name = \"massrl\", options = { weights = \"$tile\" } }"
+length="{ name = \"codelength\", options = ${CODEC:-} }"
 pixels='{ name = "pixels", options = { side = 32 } }'
 
 for arm in ${ARMS:-texture massrl massrl-network both pixels}; do
@@ -29,6 +32,8 @@ for arm in ${ARMS:-texture massrl massrl-network both pixels}; do
     massrl) router=$(printf '%s\nextractor = %s' "$forest" "$few") ;;
     massrl-network) router=$(printf '%s\nextractor = %s' "$network" "$all") ;;
     both) router=$(printf '%s\nbeside = [%s]\n\n%s' "$forest" "$few" "$texture") ;;
+    codelength) router=$(printf '%s\nextractor = %s' "$forest" "$length") ;;
+    texture-codelength) router=$(printf '%s\nbeside = [%s]\n\n%s' "$forest" "$length" "$texture") ;;
     pixels) router=$(printf '%s\nextractor = %s' "$network" "$pixels") ;;
     *) echo "no arm named $arm" >&2; exit 1 ;;
   esac

@@ -115,7 +115,7 @@ class Reference:
         return self.fusers[chosen.fuser].run(np.stack(answers, axis=1), "fused", shape)
 
 
-def open_graph(graph: bytes) -> Callable[[Floats, float], Answer]:
+def open_graph(graph: bytes) -> Callable[[Floats, float | Floats], Answer]:
     """A one-file graph ready to run: its image or tiles, and an effort → its answer."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET  # it warns of every input that has a default
@@ -123,12 +123,29 @@ def open_graph(graph: bytes) -> Callable[[Floats, float], Answer]:
     session = onnxruntime.InferenceSession(graph, options, providers=providers)
     name = session.get_inputs()[0].name
 
-    def run(array: Floats, effort: float) -> Answer:
+    def run(array: Floats, effort: float | Floats) -> Answer:
         given = {name: array, "effort": np.array(effort, np.float32)}
         upscaled, routes = session.run(["upscaled", "routes"], given)
         return upscaled, routes
 
     return run
+
+
+def check_images(graph: bytes, bundle: Bundle) -> float:
+    """Largest difference on a batch of unlike pictures and efforts; ExportError if too large."""
+    run, reference = open_graph(graph), Reference.open(bundle)
+    cell = bundle.manifest.tiles.cell
+    efforts = _efforts(bundle)
+    pictures = [picture(2 * cell + 1, 17 * cell + 3, seed) for seed, _ in enumerate(efforts)]
+    upscaled, routes = run(np.stack(pictures), np.array(efforts, np.float32)[:, None])
+    return max(
+        _difference(
+            (upscaled[index], routes[index]),
+            reference.upscale_image(pictures[index], effort),
+            bundle,
+        )
+        for index, effort in enumerate(efforts)
+    )
 
 
 def check_image(graph: bytes, bundle: Bundle) -> float:

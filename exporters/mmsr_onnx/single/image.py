@@ -1,4 +1,4 @@
-"""The graph for whole images: cells, plan, experts on the plan's squares, stitching."""
+"""The graphs for whole images: cells, plan, experts on the plan's squares, stitching."""
 
 from collections.abc import Sequence
 
@@ -16,48 +16,59 @@ from mmsr_onnx.single.system import EFFORT, System, read_system, to_model, value
 def image_graph(bundle: Bundle, required_effort: bool = False) -> ModelProto:
     """`image` (1,3,h,w), and `effort` → `upscaled` (1,3,s·h,s·w) and `routes` (rows,columns)."""
     system = read_system(bundle)
+    upscaled, routes = _upscale(system, Wire(system.circuit, "image", "float32"))
+    inputs = [value("image", (1, 3, "h", "w"))]
+    outputs = [(upscaled, value("upscaled", (1, 3, "H", "W")))]
+    routes = routes.reshape(routes.size(1), routes.size(2))
+    outputs += [(routes, value("routes", ("rows", "columns"), TensorProto.INT64))]
+    return to_model(system, inputs, outputs, "image", required_effort)
+
+
+def images_graph(bundle: Bundle) -> ModelProto:
+    """`images` (n,3,h,w) and `effort` (n,1) → `upscaled` (n,3,s·h,s·w), `routes` (n,rows,columns).
+
+    Each image is planned for itself: its answer is what it would be alone.
+    """
+    system = read_system(bundle)
+    upscaled, routes = _upscale(system, Wire(system.circuit, "images", "float32"))
+    inputs = [value("images", ("n", 3, "h", "w"))]
+    outputs = [(upscaled, value("upscaled", ("n", 3, "H", "W")))]
+    outputs += [(routes, value("routes", ("n", "rows", "columns"), TensorProto.INT64))]
+    return to_model(system, inputs, outputs, "images", True, ("n", 1))
+
+
+def _upscale(system: System, images: Wire) -> tuple[Wire, Wire]:
+    """Images (n,3,h,w) upscaled, and the routes (n,rows,columns) that their cells took."""
     manifest, circuit = system.manifest, system.circuit
     tiles = manifest.tiles
     costs = costs_of(manifest, tiles.halo)
-    image = Wire(circuit, "image", "float32")
-    effort = Wire(circuit, EFFORT, "float32").cast("float64")
-    height, width = image.size(2), image.size(3)
+    effort = Wire(circuit, EFFORT, "float32").cast("float64").reshape(-1, 1, 1, 1)
+    height, width = images.size(2), images.size(3)
     rows, columns = ((side + (tiles.cell - 1)) // tiles.cell for side in (height, width))
-    cells = cut_cells(image, rows, columns, tiles.cell)
+    cells = cut_cells(images, rows, columns, tiles.cell)
     scores = system.router.run(cells, manifest.router.output)
     heights, widths = (
         (length - circuit.count(count) * tiles.cell).at_most(tiles.cell).cast("float64")
         for length, count in ((height, rows), (width, columns))
     )
-    areas = (heights.reshape(-1, 1) * widths.reshape(1, -1)).reshape(-1, 1)
+    areas = heights.reshape(-1, 1, 1) * widths.reshape(1, -1, 1)
+    scores = scores.reshape(-1, rows, columns, len(manifest.classes))
     lost = losses(scores, manifest.router.output, effort, costs, areas)
-    squares = plan_squares(
-        lost.reshape(rows, columns, len(manifest.classes)),
-        height,
-        width,
-        tiles.cell,
-        costs,
-        price(effort, manifest.effort),
-    )
-    upscaled = upscale_squares(image, squares, system)
-    routes = route_table(squares)
-    inputs = [value("image", (1, 3, "h", "w"))]
-    outputs = [(upscaled, value("upscaled", (1, 3, "H", "W")))]
-    outputs += [(routes, value("routes", ("rows", "columns"), TensorProto.INT64))]
-    return to_model(system, inputs, outputs, "image", required_effort)
+    squares = plan_squares(lost, height, width, tiles.cell, costs, price(effort, manifest.effort))
+    return upscale_squares(images, squares, system), route_table(squares)
 
 
 def cut_cells(image: Wire, rows: Wire, columns: Wire, cell: int) -> Wire:
-    """Image (1,3,h,w) → cells (rows·columns,3,t,t), row by row; short ones repeat the border."""
+    """Images (n,3,h,w) → cells (n·rows·columns,3,t,t), row by row; short ones repeat the border."""
     count = image.circuit.count
     for axis, length in ((2, rows), (3, columns)):
         image = image.take(count(length * cell).at_most(image.size(axis) - 1), axis)
-    cut = image.reshape(3, rows, cell, columns, cell).transpose(1, 3, 0, 2, 4)
-    return cut.reshape(rows * columns, 3, cell, cell)
+    cut = image.reshape(-1, 3, rows, cell, columns, cell).transpose(0, 2, 4, 1, 3, 5)
+    return cut.reshape(-1, 3, cell, cell)
 
 
 def route_table(squares: Sequence[Squares]) -> Wire:
-    """The route of every cell, (rows,columns) int64."""
+    """The route of every cell, (n,rows,columns) int64."""
     cells = squares[-1]
     parts = [
         spread(one.chosen.where(one.route, 0), one.side, cells.rows, cells.columns)
@@ -67,7 +78,7 @@ def route_table(squares: Sequence[Squares]) -> Wire:
 
 
 def upscale_squares(image: Wire, squares: Sequence[Squares], system: System) -> Wire:
-    """Run every square's route on its window and stitch: image (1,3,h,w) → (1,3,s·h,s·w).
+    """Run every square's route on its window and stitch: (n,3,h,w) → (n,3,s·h,s·w).
 
     The answers lie end to end in pieces one LR pixel wide, and the output takes each of its own
     from where it lies: at offset + column + row · stride + channel · plane, which every cell has
@@ -84,20 +95,21 @@ def upscale_squares(image: Wire, squares: Sequence[Squares], system: System) -> 
         ]
         for same in squares
     ]
-    down = circuit.count(height * scale) // (cell * scale)
+    high = height * scale
+    down = circuit.count(high) // (cell * scale)
     across = circuit.count(width) // cell
     offset, stride, plane = (
-        _total(parts).cast("int32").take(down, 0).take(across, 1)
+        _total(parts).cast("int32").take(down, 1).take(across, 2).reshape(-1, 1, high, width)
         for parts in zip(*layouts, strict=True)
     )
-    row = circuit.count(height * scale, "int32").reshape(-1, 1)
+    row = circuit.count(high, "int32").reshape(-1, 1)
     channel = circuit.constant(np.arange(3, dtype=np.int32).reshape(3, 1, 1))
     place = offset + circuit.count(width, "int32") + row * stride + channel * plane
-    return pieces.take(place).reshape(1, 3, height * scale, width * scale)
+    return pieces.take(place).reshape(-1, 3, high, width * scale)
 
 
 def _run(image: Wire, same: Squares, system: System, pieces: Pieces) -> tuple[Wire, Wire, Wire]:
-    """Run the squares of one side; the offset (rows,columns), stride and plane of their answers.
+    """Run the squares of one side; the offset (n,rows,columns), stride and plane of their answers.
 
     All windows of one side have one size, so that they form batches, and none leaves the image:
     at a border the window moves inwards, and the network's own padding meets the photograph's
@@ -115,8 +127,9 @@ def _run(image: Wire, same: Squares, system: System, pieces: Pieces) -> tuple[Wi
         mine.append((chosen & route.equals(number)).places())
         answers = system.upscale(batch(windows, mine[-1]), number)
         begins.append(pieces.add(answers, mine[-1]))
-    zeros = circuit.constant(np.array(0, np.int64)).full(same.rows * same.columns)
-    begin = zeros.put(circuit.join(mine), circuit.join(begins)).reshape(same.rows, same.columns)
+    zeros = circuit.constant(np.array(0, np.int64)).full(windows.size(0))
+    begin = zeros.put(circuit.join(mine), circuit.join(begins))
+    begin = begin.reshape(-1, same.rows, same.columns)
     return begin - tops.reshape(-1, 1) * scale * wide - lefts, wide, high * wide * scale
 
 
@@ -127,13 +140,13 @@ def _starts(count: Wire, side: int, halo: int, last: Wire) -> Wire:
 
 
 def _windows(image: Wire, tops: Wire, lefts: Wire, high: Wire, wide: Wire) -> Wire:
-    """Every window of an image (1,3,h,w): (rows·columns,3,high,wide), row by row."""
+    """Every window of images (n,3,h,w): (n·rows·columns,3,high,wide), row by row."""
     count = image.circuit.count
     rows, columns = tops.size(0), lefts.size(0)
     image = image.take((tops.reshape(-1, 1) + count(high)).reshape(-1), 2)
     image = image.take((lefts.reshape(-1, 1) + count(wide)).reshape(-1), 3)
-    cut = image.reshape(3, rows, high, columns, wide).transpose(1, 3, 0, 2, 4)
-    return cut.reshape(rows * columns, 3, high, wide)
+    cut = image.reshape(-1, 3, rows, high, columns, wide).transpose(0, 2, 4, 1, 3, 5)
+    return cut.reshape(-1, 3, high, wide)
 
 
 def _total(parts: Sequence[Wire]) -> Wire:

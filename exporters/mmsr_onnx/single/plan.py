@@ -27,29 +27,30 @@ class Squares:
     rows: Wire
     columns: Wire
     chosen: Wire
-    """(rows,columns) bool: whether the square is a region."""
+    """(n,rows,columns) bool: whether the square is a region."""
     route: Wire
-    """(rows,columns) int64: the route that would answer for it."""
+    """(n,rows,columns) int64: the route that would answer for it."""
 
 
 def losses(
     scores: Wire, output: str, effort: Wire, costs: Costs, areas: Wire | None = None
 ) -> Wire:
-    """What each route loses on each cell, (cells,routes) float64; see `plan.penalties`.
+    """What each route loses on each cell, float64, of the shape of `scores`; see `plan.penalties`.
 
-    `areas` (cells,1) are float64; None where all are the same.
+    `scores` (n,rows,columns,routes) are those of n photographs, `effort` (n,1,1,1) is float64, and
+    so are `areas` (rows,columns,1); None where all are the same.
     """
     circuit, times = scores.circuit, np.array(costs.routes)
     scores = scores.cast("float64")
     if output == "errors":
         if areas is not None:
             scores = scores * areas
-        deepest = scores.take(circuit.constant(np.array(costs.deepest)), 1)
-        answer = scores / deepest.sum(0).at_least(1e-12)
+        deepest = scores.take(circuit.constant(np.array(costs.deepest)), 3)
+        answer = scores / deepest.sum(1, 2).at_least(1e-12).reshape(-1, 1, 1, 1)
     else:
         index = circuit.constant(np.arange(len(times)))
         last = index.equals(np.array(len(times) - 1))
-        picked = ((scores.cumulated(1) > effort) | last).first_true(1).reshape(-1, 1)
+        picked = ((scores.cumulated(3) > effort) | last).first_true(3).reshape(0, 0, 0, 1)
         table = circuit.constant(times)
         dearer = (index > picked) & (table > table.take(picked, 0))
         enough = dearer | index.equals(picked)
@@ -59,7 +60,7 @@ def losses(
 
 
 def price(effort: Wire, knob: Effort) -> Wire:
-    """λ for an effort, a float64 scalar; see `plan.price`."""
+    """λ for each effort (n,1,1,1), float64, of a shape that broadcasts to it; see `plan.price`."""
     points: npt.NDArray[np.float64] = np.array(knob.prices or [(0.0, 1.0)])
     efforts, prices = points.T
     widths: npt.NDArray[np.float64] = np.diff(efforts)
@@ -69,18 +70,18 @@ def price(effort: Wire, knob: Effort) -> Wire:
     slopes = effort.circuit.constant(np.diff(prices)[kept] / widths[kept])
     starts: npt.NDArray[np.float64] = efforts[:-1][kept]
     walked = (effort - starts).at_least(0.0).at_most(widths[kept])
-    return ((walked * slopes).sum(0) + float(prices[0])).at_least(1e-6)
+    return ((walked * slopes).sum(3).reshape(-1, 1, 1, 1) + float(prices[0])).at_least(1e-6)
 
 
 def best_routes(lost: Wire, charge: Wire, costs: Costs) -> Wire:
-    """The best route of each cell alone, (cells,) int64; `charge` is λ · its share of the area."""
-    return (lost + charge * np.array(costs.routes)).first_least(1)
+    """The best route of each cell alone, int64; `charge` is λ · its share of the area."""
+    return (lost + charge * np.array(costs.routes)).first_least(3)
 
 
 def plan_squares(
     lost: Wire, height: Wire, width: Wire, cell: int, costs: Costs, price: Wire
 ) -> list[Squares]:
-    """The best plan of squares for `lost` (rows,columns,routes), the largest squares first.
+    """The best plans of squares for `lost` (n,rows,columns,routes), the largest squares first.
 
     From below, a square is worth the best route for all of it, or the sum of its parts; from
     above, it is a region where no larger one is and its own route is worth no less.
@@ -95,7 +96,7 @@ def plan_squares(
         reach = side * cell + 2 * costs.halo
         pixels = (height.at_most(reach) * width.at_most(reach)).cast("float64")
         value = lost + (pixels * np.array(costs.routes) + OVERHEAD) * price / area
-        route, least = value.first_least(2), value.least(2)
+        route, least = value.first_least(3), value.least(3)
         stop = route >= 0
         if levels:
             parts = _merged(levels[-1].value, rows, columns, factor)
@@ -113,14 +114,14 @@ def plan_squares(
 
 
 def spread(table: Wire, factor: int, rows: Wire, columns: Wire) -> Wire:
-    """A table (r,c) as (rows,columns), each entry `factor` times down and across."""
+    """A table (n,r,c) as (n,rows,columns), each entry `factor` times down and across."""
     down, across = (table.circuit.count(length) // factor for length in (rows, columns))
-    return table.take(down, 0).take(across, 1)
+    return table.take(down, 1).take(across, 2)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """All squares of one side; `value` (rows,columns) is what the best plan of each is worth."""
+    """All squares of one side; `value` (n,rows,columns) is what the best plan of each is worth."""
 
     side: int
     rows: Wire
@@ -132,10 +133,10 @@ class _Level:
 
 
 def _merged(table: Wire, rows: Wire, columns: Wire, factor: int, *last: int) -> Wire:
-    """Sums over factor×factor squares of a table (r,c,*last)."""
-    short = [length * factor - table.size(axis) for axis, length in enumerate((rows, columns))]
-    whole = table.padded(*short, *[0] * len(last))
-    return whole.reshape(rows, factor, columns, factor, *last).sum(1, 3)
+    """Sums over factor×factor squares of a table (n,r,c,*last)."""
+    short = [length * factor - table.size(axis) for axis, length in ((1, rows), (2, columns))]
+    whole = table.padded(0, *short, *[0] * len(last))
+    return whole.reshape(-1, rows, factor, columns, factor, *last).sum(2, 4)
 
 
 def _cells(length: Wire, side: int) -> Wire:

@@ -64,8 +64,12 @@ def to_model(
     outputs: list[tuple[Wire, ValueInfoProto]],
     kind: str,
     required_effort: bool,
+    effort: tuple[int | str, ...] = (),
 ) -> ModelProto:
-    """The circuit with these inputs, then `effort`, and these outputs; the bundle's facts in it."""
+    """The circuit with these inputs, then `effort`, and these outputs; the bundle's facts in it.
+
+    `effort` is the shape of that input; a scalar one may have a default.
+    """
     manifest, circuit = system.manifest, system.circuit
     nodes = list(circuit.nodes)
     for wire, info in outputs:
@@ -76,7 +80,7 @@ def to_model(
     graph = helper.make_graph(
         nodes,
         "mmsr",
-        [*inputs, value(EFFORT, ())],
+        [*inputs, value(EFFORT, effort)],
         [info for _, info in outputs],
         tensors,
     )

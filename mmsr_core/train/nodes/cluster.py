@@ -4,13 +4,9 @@ The nodes share the run directory and the images. An expert whose node is lost g
 from its last checkpoint.
 """
 
-import logging
-import os
 import pickle
-import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,58 +25,8 @@ from mmsr_core.train.run import Run
 
 RETRIES = 3
 """Times that one expert may lose its node."""
-PATIENCE = 5.0
-"""Seconds in which a cluster has to answer."""
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS = 4
-"""How HTTP/2 begins (RFC 9113, section 3.4), and its kind of frame that comes first (6.5)."""
 POLL = 0.5
 """Seconds between two looks at the tasks."""
-
-
-@contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """A connection to the Ray cluster at HOST:PORT, or with "auto" to the one that this machine is
-    in; without an address to the one that RAY_ADDRESS names, or else to this machine alone.
-
-    RecipeError when nothing answers there.
-    """
-    # No telemetry, and no warning about what num_gpus=0 will mean one day.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    named = address or os.environ.get("RAY_ADDRESS") or "local"
-    try:
-        if named not in ("auto", "local"):
-            _knock(named)
-        ray.init(
-            address=named,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (OSError, RuntimeError, ValueError, RayError) as error:
-        reason = " ".join(str(error).split())
-        raise RecipeError(
-            f"no Ray cluster answers at {named} ({reason}); start one by "
-            "ray start --head, or give the address of one, HOST:PORT"
-        ) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """OSError or ValueError soon, where Ray would wait for minutes."""
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE) as line:
-        if os.environ.get("RAY_USE_TLS", "0") == "1":
-            return
-        # Ray speaks gRPC, which is HTTP/2: both sides begin with a frame of settings.
-        line.sendall(PREFACE + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0)))
-        answer = line.recv(9)
-    if answer[3:4] != bytes((SETTINGS,)):
-        raise ValueError("something else listens there")
 
 
 def train_on_nodes(run: Run, catalog: Catalog, images: Path, report: Report) -> None:

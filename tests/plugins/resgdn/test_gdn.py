@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmsr_resgdn.gdn import GDN, IGDN, LEAST_BETA
+from mmsr_resgdn.gdn import GDN, IGDN, LARGEST, LEAST_BETA
 
 
 def with_weights(layer, beta, gamma):
@@ -57,7 +57,7 @@ def test_a_weight_at_its_bound_can_still_rise():
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(GDN, 1e-3), (GDN, 1.0), (GDN, 4000.0), (IGDN, 1e-3), (IGDN, 1.0), (IGDN, 600.0)],
+    [(GDN, 1e-3), (GDN, 1.0), (GDN, 4000.0), (IGDN, 1e-3), (IGDN, 1.0), (IGDN, 60.0)],
 )
 def test_half_precision_answers_alike_where_plain_squares_would_overflow(kind, size):
     torch.manual_seed(0)
@@ -67,3 +67,22 @@ def test_half_precision_answers_alike_where_plain_squares_would_overflow(kind, s
     half = layer.half()(images.half()).float()
     assert torch.isfinite(half).all()
     assert ((half - exact).abs() <= 5e-3 * exact.abs() + 2e-3 * exact.abs().mean()).all()
+
+
+def test_with_a_reach_no_answer_is_larger():
+    layer = GDN(3, reach=8.0).requires_grad_(False)
+    layer.gamma = torch.zeros(3, 3)  # as small as it gets
+    answers = layer(pixel(1e4, -1e4, 1.0)).flatten()
+    assert answers.abs().max() <= 8
+    assert answers[0] == pytest.approx(8, rel=1e-3)
+    assert answers[2] == pytest.approx((1 + 1 / 64) ** -0.5, rel=1e-3)
+
+
+def test_an_inverse_takes_an_outlier_for_the_largest_value_it_knows():
+    layer = with_weights(IGDN(2), BETA, GAMMA)
+    assert torch.equal(layer(pixel(1e6, -50.0)), layer(pixel(LARGEST, -LARGEST)))
+
+
+def test_eleven_inverses_in_a_row_leave_an_outlier_finite():
+    layers = torch.nn.Sequential(*(IGDN(4) for _ in range(11))).requires_grad_(False)
+    assert layers(torch.full((1, 4, 2, 2), 1e3)).abs().max() < 1e3

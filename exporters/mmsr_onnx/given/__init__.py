@@ -1,0 +1,1 @@
+"""Upscalers made elsewhere, as experts: found out by running them."""

@@ -1,0 +1,1 @@
+"""`mmsr serve`: pictures in and out over HTTP, and a page. It runs on a deployment machine."""

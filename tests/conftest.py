@@ -16,6 +16,15 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers one runs a whole file, and all that start a cluster: two would meet."""
+    for item in items:
+        folder = item.path.parent.name
+        group = "clusters" if folder in ("cluster", "nodes") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 EMPTY = b"\x08\x08\x3a\x00\x12"
 """An ONNX model of nothing, up to the name of its maker."""
 GRAPHS = {

@@ -1,5 +1,6 @@
 """The page upscales in a real browser, and answers what the engine answers."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_the_picture_leaves_for_no_other_host(page: Any, address: str, tmp_path:
     assert {host for host in page.hosts if host} == {address.split("/")[2]}
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one thread")
 def test_threads_are_used_on_a_server_that_sets_no_headers(page: Any, tmp_path: Path) -> None:
     give(page, picture(20, 30), tmp_path)
     expect_status(page, r"^60 × 40 pixels in [\d.]+ s, ([2-9]|\d\d) threads$")

@@ -18,13 +18,12 @@ from mmsr_core.cluster import many
 from mmsr_core.cluster.connection import connected
 from mmsr_core.cluster.errand import Errand
 from mmsr_core.cluster.many import alive, crew_for, each_on_nodes
-from mmsr_core.errors import DeviceError
 from mmsr_core.runtime.image import Image, write
 from mmsr_core.runtime.sizes import Size
 
 pytestmark = pytest.mark.skipif(
     "MMSR_CLUSTER" not in os.environ,
-    reason="by hand, MMSR_CLUSTER=1: Ray may end the process that drives two clusters in a row",
+    reason="by hand, MMSR_CLUSTER=1: the process that runs them was seen to end without a word",
 )
 
 
@@ -160,26 +159,3 @@ def test_a_bucket_is_upscaled_into_a_bucket_and_resumed(cluster, bucket, upscale
     assert sorted(bucket.find("shop/large")) == [
         f"shop/large/{name}" for name in ("a.png", "b.jpg", "deep/er/c.webp")
     ]
-
-
-@pytest.mark.parametrize(
-    ("nodes", "images", "options", "expected"),
-    [
-        ([{"CPU": 16}] * 3, 100, {}, (12, 4, 0, 4)),
-        ([{"CPU": 16}, {"CPU": 6}], 100, {}, (11, 2, 0, 2)),  # nothing is left idle
-        ([{"CPU": 7}], 100, {}, (7, 1, 0, 1)),
-        ([{"CPU": 16}], 2, {}, (2, 4, 0, 4)),  # no more than images
-        ([{"CPU": 16}], 100, {"cores": 8, "jobs": 2}, (2, 8, 0, 2)),
-        ([{"CPU": 16, "GPU": 4}, {"CPU": 64}], 100, {}, (4, 4, 1, 3)),
-        ([{"CPU": 16, "GPU": 4}], 100, {"on_cpu": True}, (4, 4, 0, 4)),
-        ([{"CPU": 2, "GPU": 8}], 100, {}, (8, 0, 1, 3)),
-    ],
-)
-def test_actors_share_the_nodes(nodes, images, options, expected):
-    crew = crew_for(nodes, images, **options)
-    assert (crew.actors, crew.cores, crew.gpus, crew.at_once) == expected
-
-
-def test_more_cores_than_any_node_has_are_refused():
-    with pytest.raises(DeviceError, match=r"8 CPU cores, and no node .* has more than 3"):
-        crew_for([{"CPU": 3}], 10, cores=8)

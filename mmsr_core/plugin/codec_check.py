@@ -27,8 +27,8 @@ def check_codec(codec: Codec, **options: Any) -> None:
     what = f"codec {codec.name}"
     torch.manual_seed(0)
     module: Any = codec.build(**options)
-    names = ("encoder", "decoder", "channels", "encoder_radius", "decoder_radius", "smallest")
-    for name in names:
+    radii = ("encoder_radius", "decoder_radius")
+    for name in ("encoder", "decoder", "channels", "reach", *radii, "smallest"):
         if not hasattr(module, name):
             _fail(what, f"an attribute {name}", "none")
     side = int(module.smallest)

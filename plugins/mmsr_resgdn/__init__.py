@@ -21,12 +21,20 @@ def _build(
     codes: int = 8,
     widths: Sequence[int] = WIDTHS,
     variant: Literal["resgdn", "resrelu", "nores", "nogdn"] = "resgdn",
+    shortcut: bool = False,
     bits: Sequence[int] = (2, 4, 8),
     rates: Literal["all", "one"] = "all",
+    range: Literal["channel", "fixed"] = "channel",
+    rounding: Literal["stochastic", "nearest"] = "stochastic",
+    price: float = 0.0,
+    l2: float = 2.0,
 ) -> Transforms:
-    from mmsr_resgdn.transforms import Transforms
+    from mmsr_resgdn.network import Shape
+    from mmsr_resgdn.transforms import Aim, Transforms
 
-    return Transforms(codes, widths, variant, bits, rates)
+    return Transforms(
+        Shape(codes, widths, variant, shortcut), Aim(bits, rates, range, rounding, price, l2)
+    )
 
 
 def _build_extractor(
@@ -35,11 +43,13 @@ def _build_extractor(
     codes: int = 8,
     widths: Sequence[int] = WIDTHS,
     variant: Literal["resgdn", "resrelu", "nores", "nogdn"] = "resgdn",
+    shortcut: bool = False,
     bits: int = 4,
 ) -> nn.Module:
     from mmsr_resgdn.extractor import build_extractor
+    from mmsr_resgdn.network import Shape
 
-    return build_extractor(weights, codes, widths, variant, bits)
+    return build_extractor(weights, Shape(codes, widths, variant, shortcut), bits)
 
 
 @hookimpl

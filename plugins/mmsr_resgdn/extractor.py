@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsr_core.errors import PluginError, RecipeError
+from mmsr_resgdn.blocks import BLOCK_REACH, FACTOR
 from mmsr_resgdn.gdn import GDN
-from mmsr_resgdn.network import FACTOR, Encoder, Variant, check_shape
+from mmsr_resgdn.network import Encoder, Shape
 
 SHOWN = 8
 """Digits of the weights' sha256 in the features' names, so that a bundle says whose they are."""
@@ -28,7 +28,7 @@ class CodeLength(nn.Module):
     def __init__(self, encoder: Encoder, codes: int, bits: int, mark: str) -> None:
         super().__init__()
         self.encoder = encoder
-        reach = _reach(encoder.body[-1], codes)
+        reach = _reach(encoder, codes)
         self.step: Tensor
         self.register_buffer("step", (2 * reach / (2**bits - 1))[:, None, None])
         parts = (*(str(channel) for channel in range(codes)), "all")
@@ -44,18 +44,15 @@ class CodeLength(nn.Module):
         return torch.cat([lengths, lengths.sum(1, keepdim=True)], 1)
 
 
-def build_extractor(
-    weights: str, codes: int, widths: Sequence[int], variant: Variant, bits: int
-) -> CodeLength:
+def build_extractor(weights: str, shape: Shape, bits: int) -> CodeLength:
     """A codec's encoder, frozen, with the `weights` of its run, or untrained where that is "".
 
-    `codes`, `widths` and `variant` are the codec's own options. RecipeError when the file holds no
-    weights of such a codec; PluginError for options that no codec has.
+    `shape` is the codec's own. RecipeError when the file holds no weights of such a codec;
+    PluginError for bits that no quantiser has.
     """
-    check_shape(codes, widths, variant)
     if not 1 <= bits <= 8:
         raise PluginError(f"bits {bits}: the quantiser takes 1 to 8")
-    encoder = Encoder(codes, widths, variant)
+    encoder = Encoder(shape)
     mark = ""
     if weights:
         content = _read(Path(weights))
@@ -64,18 +61,20 @@ def build_extractor(
             encoder.load_state_dict({name.partition(".")[2]: mine[name] for name in mine})
         except RuntimeError:
             raise RecipeError(
-                f"{weights}: not the weights of a codec of {codes} codes, widths {list(widths)} "
-                f"and variant {variant}; give the codec's own options"
+                f"{weights}: not the weights of a codec of {shape.codes} codes, widths "
+                f"{list(shape.widths)} and variant {shape.variant}; give the codec's own options"
             ) from None
         mark = f"_{_digest(mine)}"
         encoder.requires_grad_(False)
-    return CodeLength(encoder.eval(), codes, bits, mark)
+    return CodeLength(encoder.eval(), shape.codes, bits, mark)
 
 
-def _reach(last: nn.Module, codes: int) -> Tensor:
-    """The largest absolute answer (c,) of the encoder's last layer: x/√(β+γx²) < 1/√γ."""
-    if isinstance(last, GDN):
-        return last.gamma.diagonal().detach().rsqrt()
+def _reach(encoder: Encoder, codes: int) -> Tensor:
+    """The largest absolute code of each channel (c,): of a normalisation, x/√(β+γx²) < 1/√γ."""
+    if encoder.shortcut is not None:
+        return torch.full((codes,), float(BLOCK_REACH))
+    if isinstance(encoder.last, GDN):
+        return encoder.last.gamma.diagonal().detach().rsqrt()
     return torch.ones(codes)  # Tanh
 
 

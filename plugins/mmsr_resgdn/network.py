@@ -1,20 +1,20 @@
 """The two transforms: images to a code map an eighth their size, and back (Fig. 2)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from mmsr_core.errors import PluginError, no_such
+from mmsr_resgdn.blocks import BLOCK_REACH, FACTOR, FromBlocks, ToBlocks
 from mmsr_resgdn.gdn import GDN, IGDN
 
 Variant = Literal["resgdn", "resrelu", "nores", "nogdn"]
 """Fig. 6's: the paper's own, residual blocks with ReLU, none at all, and ReLU everywhere."""
-FACTOR = 8
-"""Pixels per code, along each side."""
 STAGES = 4
 """Those that have a width; the fifth ends in the code map or the image."""
-REACH = 8.0
+REACH = 8
 """No code is larger: the rarest outlier would widen the range that all levels share."""
 SMALL = 0.1
 """What a residual branch starts at: eight inverse normalisations at full strength explode."""
@@ -32,64 +32,94 @@ class Residual(nn.Module):
         return out
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What both networks are built by; PluginError for what none can be."""
+
+    codes: int
+    widths: Sequence[int]
+    variant: Variant = "resgdn"
+    shortcut: bool = False
+    """Whether a linear transform of blocks of 8×8 pixels goes beside the network."""
+
+    def __post_init__(self) -> None:
+        if self.codes < 1:
+            raise PluginError(f"resgdn: codes is {self.codes}; a code map has at least one channel")
+        if len(self.widths) != STAGES or min(self.widths) < 1:
+            raise PluginError(
+                f"resgdn: widths is {list(self.widths)}; it takes {STAGES}, all positive"
+            )
+        if self.variant not in get_args(Variant):
+            raise PluginError(no_such("variant", self.variant, get_args(Variant), "resgdn has"))
+        if self.shortcut and self.codes > 3 * FACTOR**2:
+            raise PluginError(
+                f"resgdn: codes is {self.codes}; beside a shortcut at most {3 * FACTOR**2}"
+            )
+
+    @property
+    def reach(self) -> int:
+        """No code is meant to be larger."""
+        return BLOCK_REACH if self.shortcut else REACH
+
+
 class Encoder(nn.Module):
     """Images (n,3,h,w) in [0,1] → code map (n,c,h/8,w/8); h and w are multiples of 8."""
 
-    def __init__(self, codes: int, widths: Sequence[int], variant: Variant) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        variant = shape.variant
         layers: list[nn.Module] = []
         channels = 3
-        for stage, width in enumerate(widths):
+        for stage, width in enumerate(shape.widths):
             layers.append(_down(channels, width) if stage else _conv(channels, width, 5))
             layers.append(_after(variant, width))
             if stage and variant != "nores":
                 layers.append(Residual(_transform(variant, width)))
             channels = width
-        layers.append(_conv(channels, codes, 3))
-        layers.append(nn.Tanh() if variant == "nogdn" else GDN(codes, REACH))
+        layers.append(_conv(channels, shape.codes, 3, gain=0.0 if shape.shortcut else 1.0))
         self.body = nn.Sequential(*layers)
+        self.shortcut = ToBlocks(shape.codes) if shape.shortcut else None
+        self.last = nn.Tanh() if variant == "nogdn" else GDN(shape.codes, REACH)
 
     def forward(self, images: Tensor) -> Tensor:
-        codes: Tensor = self.body(2 * images - 1)
-        return codes
+        x = 2 * images - 1
+        codes: Tensor = self.last(self.body(x))
+        return codes if self.shortcut is None else codes + self.shortcut(x)
 
 
 class Decoder(nn.Module):
     """Code map (n,c,h,w) → images (n,3,8h,8w), in [0,1] in eval mode."""
 
-    def __init__(self, codes: int, widths: Sequence[int], variant: Variant) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        variant = shape.variant
+        normalises = variant != "nogdn"
         layers: list[nn.Module] = []
-        channels = codes
-        for stage, width in enumerate(reversed(widths)):
-            if variant != "nogdn":
+        channels = shape.codes
+        for stage, width in enumerate(reversed(shape.widths)):
+            if stage and normalises:
                 layers.append(IGDN(channels))
             layers.append(Up(channels, width) if stage else _conv(channels, width, 3))
-            if variant == "nogdn":
+            if not normalises:
                 layers.append(_after(variant, width))
             if stage and variant != "nores":
                 layers.append(Residual(_transform(variant, width, inverse=True)))
             channels = width
-        if variant != "nogdn":
+        if normalises:
             layers.append(IGDN(channels))
-        layers.append(_conv(channels, 3, 5))
-        if variant == "nogdn":
+        layers.append(_conv(channels, 3, 5, gain=0.0 if shape.shortcut else 1.0))
+        if not normalises:
             layers.append(nn.Tanh())
+        self.first = IGDN(shape.codes) if normalises else nn.Identity()
         self.body = nn.Sequential(*layers)
+        self.shortcut = FromBlocks(shape.codes) if shape.shortcut else None
 
     def forward(self, codes: Tensor) -> Tensor:
-        images: Tensor = (self.body(codes) + 1) / 2
+        x = self.body(self.first(codes))
+        if self.shortcut is not None:
+            x = x + self.shortcut(codes)
+        images: Tensor = (x + 1) / 2
         return images if self.training else images.clamp(0, 1)  # no gradient dies in training
-
-
-def check_shape(codes: int, widths: Sequence[int], variant: str) -> None:
-    """PluginError unless these are options that the networks can be built with."""
-    if codes < 1:
-        raise PluginError(f"resgdn: codes is {codes}; a code map has at least one channel")
-    if len(widths) != STAGES or min(widths) < 1:
-        raise PluginError(f"resgdn: widths is {list(widths)}; it takes {STAGES}, all positive")
-    if variant not in get_args(Variant):
-        raise PluginError(no_such("variant", variant, get_args(Variant), "resgdn has"))
 
 
 class Up(nn.Module):

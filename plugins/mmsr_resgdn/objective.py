@@ -34,16 +34,17 @@ def ms_ssim(images: Tensor, references: Tensor) -> Tensor:
     return product.reshape(n, channels).mean(1)
 
 
-def distortion(images: Tensor, references: Tensor) -> Tensor:
-    """2·L2 + MS-SSIM loss of one rate, a scalar (Eq. 8): L2 is the root of the mean square.
+def distortion(images: Tensor, references: Tensor, weight: float = 2.0) -> Tensor:
+    """2·L2 + MS-SSIM loss of each image (n,) (Eq. 8): L2 is the root of the mean square.
 
     The paper sums over pixels, ‖x − x′‖₂; divided by their number's root it doesn't depend on the
-    size of the images, and weighs about as much as the other term. In float32 under autocast too:
-    in bfloat16 the windows' variances, small differences of large means, would be noise.
+    size of the images, and weighs about as much as the other term; `weight` stands for its 2. In
+    float32 under autocast too: in bfloat16 the windows' variances, small differences of large
+    means, would be noise.
     """
     with torch.autocast(images.device.type, enabled=False):
         l2 = (images.float() - references.float()).square().mean((1, 2, 3)).add(1e-12).sqrt()
-        return (2 * l2 + 1 - ms_ssim(images, references)).mean()
+        return weight * l2 + 1 - ms_ssim(images, references)
 
 
 def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

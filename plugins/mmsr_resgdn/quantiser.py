@@ -23,8 +23,9 @@ class Grid:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, codes: Tensor, bits: int) -> "Grid":
-        """The grid of code maps (n,c,h,w), from the least to the greatest value of each channel.
+    def of(cls, codes: Tensor, bits: int, reach: float | None = None) -> "Grid":
+        """The grid of code maps (n,c,h,w), from the least to the greatest value of each channel,
+        or with a `reach` from −reach to reach.
 
         The range includes 0, which always has a level of its own: the paper clips z, which loses
         the ends of a channel whose values all have one sign. A channel of zeros has step 1.
@@ -35,6 +36,8 @@ class Grid:
         codes = codes.float()
         low = codes.amin((2, 3), keepdim=True).clamp(max=0)
         high = codes.amax((2, 3), keepdim=True).clamp(min=0)
+        if reach is not None:
+            low, high = torch.full_like(low, -reach), torch.full_like(high, reach)
         step = (high - low) / (2**bits - 1)
         step = torch.where(step > 0, step, 1.0)
         return cls(bits, step, (-low / step).round())
@@ -50,19 +53,19 @@ class Grid:
         return self.step * (levels - self.zero)
 
 
-def quantised(codes: Tensor, bits: int) -> Tensor:
-    """Codes as the decoder sees them, rounded to the nearest of 2^bits levels."""
-    grid = Grid.of(codes, bits)
-    return grid.values(grid.levels(codes))
+def quantised(codes: Tensor, grid: Grid) -> Tensor:
+    """Codes as the decoder sees them, rounded to the nearest level, with the gradient of the
+    identity."""
+    hard = grid.values(grid.levels(codes.detach()))
+    return codes + (hard - codes).detach()
 
 
-def stochastically(codes: Tensor, bits: int) -> Tensor:
+def stochastically(codes: Tensor, grid: Grid) -> Tensor:
     """Codes rounded up or down at random, right on average, with the gradient of the identity.
 
     The paper's ε lies in code units (§2.2); here it lies in steps, in which the expected rounding
     error is zero as the paper says it is. Levels beyond the ends are cut off.
     """
-    grid = Grid.of(codes, bits)
     noise = torch.rand_like(codes, dtype=torch.float32) - 0.5
     hard = grid.values(grid.levels(codes.detach(), noise))
     return codes + (hard - codes).detach()

@@ -1,6 +1,7 @@
 """Both transforms as one module that knows what to learn."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, get_args
 
@@ -8,14 +9,54 @@ import torch
 from torch import Tensor, nn
 
 from mmsr_core.errors import PluginError, no_such
-from mmsr_resgdn.network import FACTOR, Decoder, Encoder, Variant, check_shape
+from mmsr_resgdn.blocks import FACTOR
+from mmsr_resgdn.network import Decoder, Encoder, Shape
 from mmsr_resgdn.objective import SMALLEST, distortion
-from mmsr_resgdn.quantiser import MOST_BITS, stochastically
+from mmsr_resgdn.quantiser import MOST_BITS, Grid, quantised, stochastically
+from mmsr_resgdn.rate import Rate
 
 Rates = Literal["all", "one"]
 """At how many of its rates an image is learnt in a step."""
+Range = Literal["channel", "fixed"]
+"""Between what a channel's levels lie: its own least and greatest code, or as far as
+codes can go."""
+Rounding = Literal["stochastic", "nearest"]
 STRIDES = 3
 """Stages that halve or double the sides."""
+_PRICED = 4
+_CHEAPER = 3.0
+"""How much less a bit is worth with every bit a code: the slope of distortion over rate falls so
+about where each of them works."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is learnt: the paper's own by default. PluginError for values that there are not."""
+
+    bits: Sequence[int] = (2, 4, 8)
+    rates: Rates = "all"
+    range: Range = "channel"
+    rounding: Rounding = "stochastic"
+    price: float = 0.0
+    """What a bit per pixel costs at 4 bits a code, in distortion; a third for each bit more."""
+    l2: float = 2.0
+    """Weight of L2 beside that of MS-SSIM."""
+
+    def __post_init__(self) -> None:
+        if not self.bits or not all(1 <= one <= MOST_BITS for one in self.bits):
+            raise PluginError(
+                f"resgdn: bits is {list(self.bits)}; it takes some of 1 to {MOST_BITS}"
+            )
+        for name, kinds in (("rates", Rates), ("range", Range), ("rounding", Rounding)):
+            if (value := getattr(self, name)) not in get_args(kinds):
+                raise PluginError(no_such(name, str(value), get_args(kinds), "resgdn has"))
+        for name in ("price", "l2"):
+            if not (value := getattr(self, name)) >= 0:
+                raise PluginError(f"resgdn: {name} is {value}; it is 0 or more")
+
+    def price_at(self, bits: int) -> float:
+        """λ for so many bits a code."""
+        return self.price * _CHEAPER ** (_PRICED - bits)
 
 
 class Transforms(nn.Module):
@@ -25,43 +66,47 @@ class Transforms(nn.Module):
     the numbers of bits in R (Eq. 8, 9). Every rate sees the same code map and its own roundings.
     With `rates` "one", each image is decoded at one rate, drawn from R: the sum on average, for a
     decoder run instead of as many as R has rates.
+
+    With a `price`, λ·(bits per pixel) joins the loss of each rate, and all of it is divided by √λ,
+    so that the fine rates, whose distortions are small, weigh as much as the coarse ones.
     """
 
     smallest = -(-SMALLEST // FACTOR) * FACTOR
     """The shortest side of images to learn from: MS-SSIM's, as a multiple of 8."""
 
-    def __init__(
-        self,
-        codes: int,
-        widths: Sequence[int],
-        variant: Variant,
-        bits: Sequence[int],
-        rates: Rates = "all",
-    ) -> None:
+    def __init__(self, shape: Shape, aim: Aim) -> None:
         super().__init__()
-        check_shape(codes, widths, variant)
-        if not bits or not all(1 <= one <= MOST_BITS for one in bits):
-            raise PluginError(f"resgdn: bits is {list(bits)}; it takes some of 1 to {MOST_BITS}")
-        if rates not in get_args(Rates):
-            raise PluginError(no_such("rates", str(rates), get_args(Rates), "resgdn has"))
-        self.channels, self.bits, self.rates = codes, tuple(bits), rates
-        self.encoder = Encoder(codes, widths, variant)
-        self.decoder = Decoder(codes, widths, variant)
-        pools = variant == "nogdn"  # instance normalisation looks at the whole image
-        residual = variant != "nores"
+        self.aim, self.channels = aim, shape.codes
+        self.reach = shape.reach if aim.range == "fixed" else None
+        self.encoder, self.decoder = Encoder(shape), Decoder(shape)
+        self.rate = Rate(shape.codes, len(aim.bits)) if aim.price else None
+        pools = shape.variant == "nogdn"  # instance normalisation looks at the whole image
+        residual = shape.variant != "nores"
         self.encoder_radius = None if pools else encoder_radius(residual)
         self.decoder_radius = None if pools else decoder_radius(residual)
 
     def forward(self, images: Tensor) -> Tensor:
-        codes = self.encoder(images).float()
-        if self.rates == "one":
-            drawn = torch.randint(len(self.bits), (len(codes),)).tolist()
-            pairs = zip(codes.split(1), drawn, strict=True)
-            seen = torch.cat([stochastically(code, self.bits[rate]) for code, rate in pairs])
-            return len(self.bits) * distortion(self.decoder(seen), images)
-        seen = torch.cat([stochastically(codes, bits) for bits in self.bits])
-        answers = self.decoder(seen).chunk(len(self.bits))
-        return torch.stack([distortion(answer, images) for answer in answers]).sum()
+        codes, bits = self.encoder(images).float(), self.aim.bits
+        if self.aim.rates == "one":
+            drawn = torch.randint(len(bits), (len(codes),), device=codes.device)
+            return len(bits) * self._loss(codes, images, drawn).mean()
+        every = torch.arange(len(bits), device=codes.device).repeat_interleave(len(codes))
+        again = (len(bits), 1, 1, 1)
+        return self._loss(codes.repeat(again), images.repeat(again), every).mean() * len(bits)
+
+    def _loss(self, codes: Tensor, images: Tensor, rates: Tensor) -> Tensor:
+        """(n,) of code maps (n,c,h,w) and images, each at the rate of that place in R."""
+        bits = [self.aim.bits[rate] for rate in rates.tolist()]
+        grids = [Grid.of(code, b, self.reach) for code, b in zip(codes.split(1), bits, strict=True)]
+        rounded = stochastically if self.aim.rounding == "stochastic" else quantised
+        seen = [rounded(*pair) for pair in zip(codes.split(1), grids, strict=True)]
+        lost = distortion(self.decoder(torch.cat(seen)), images, self.aim.l2)
+        if self.rate is None:
+            return lost
+        steps = codes / torch.cat([grid.step for grid in grids])
+        spent = self.rate(steps, rates) / (images.shape[-2] * images.shape[-1])
+        price = torch.tensor([self.aim.price_at(b) for b in bits], device=codes.device)
+        return (lost + price * spent) / price.sqrt()
 
 
 def encoder_radius(residual: bool) -> int:

@@ -19,18 +19,17 @@ Quantised = npt.NDArray[np.uint8]
 def encode_map(models: Models, bits: int, codes: Floats) -> tuple[bytes, Quantiser, Quantised]:
     """A code map (c,h,w) as bytes; the quantiser, and the numbers that a reader will have.
 
-    The number of bits, how many slices there are but one, the channels' bounds, then each slice's
-    count of lanes and stream; all but the last slice's have their length before them.
+    The number of bits, the channels' bounds where they are its own, then each slice's count of
+    lanes and stream; all but the last slice's have their length before them.
     """
-    quantiser = Quantiser.fitted(bits, codes)
+    quantiser = models.quantiser(bits, codes)
     numbers = np.empty(codes.shape, np.uint8)
     streams = []
     for rows in _slices(*codes.shape):
         own = quantiser.quantised(codes[:, rows])
         numbers[:, rows] = own
         streams.append(models[bits].encode(own, quantiser.zero))
-    bounds = np.concatenate([quantiser.low, quantiser.high]).astype("<f2").tobytes()
-    parts = [bytes([bits]), bounds]
+    parts = [bytes([bits]), models.bounds(quantiser)]
     parts += [_SLICE.pack(lanes, len(stream)) for lanes, stream in streams[:-1]]
     parts += [bytes([streams[-1][0]]), *(stream for _, stream in streams)]
     return b"".join(parts), quantiser, numbers
@@ -41,16 +40,13 @@ def decode_map(
 ) -> tuple[Quantiser, Quantised]:
     """The quantiser and the numbers (c,h,w) of a code map; Damaged when the bytes are none."""
     slices = list(_slices(channels, height, width))
-    head = BASE_HEAD + 4 * channels + _SLICE.size * (len(slices) - 1)
-    if len(data) < head or not 1 <= data[0] <= MOST_BITS:
+    if not data or not 1 <= data[0] <= MOST_BITS:
         raise Damaged("it is too short")
-    bounds = np.frombuffer(data, "<f2", 2 * channels, 1).astype(np.float16)
-    quantiser = Quantiser(data[0], bounds[:channels], bounds[channels:])
-    if not (
-        np.isfinite(bounds).all() and (quantiser.low <= 0).all() and (quantiser.high >= 0).all()
-    ):
-        raise Damaged("a channel's bounds make no sense")
-    told = list(_SLICE.iter_unpack(data[1 + 4 * channels : head - 1]))
+    quantiser, taken = models.bounded(data[0], data[1:], channels)
+    head = BASE_HEAD + taken + _SLICE.size * (len(slices) - 1)
+    if len(data) < head:
+        raise Damaged("it is too short")
+    told = list(_SLICE.iter_unpack(data[1 + taken : head - 1]))
     rest = len(data) - head - sum(size for _, size in told)
     if rest < 0:
         raise Damaged("its slices are longer than it is")

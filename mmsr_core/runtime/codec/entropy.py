@@ -89,6 +89,8 @@ class Models:
     """A codec's `Model` for every number of bits."""
 
     by_bits: Mapping[int, Model]
+    reach: int | None = None
+    """How far from 0 the levels of every channel go; None: as far as its codes in an image."""
 
     @classmethod
     def read(cls, data: bytes, channels: int, origin: str) -> Self:
@@ -96,13 +98,38 @@ class Models:
         be: whatever its tables say, coding stays within bounds."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                return cls({bits: _model(file, bits, channels) for bits in _ALL_BITS})
+                by_bits = {bits: _model(file, bits, channels) for bits in _ALL_BITS}
+                return cls(by_bits, _reach(file))
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
             problem = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(f"{origin}: no tables of a codec ({problem})") from None
 
     def __getitem__(self, bits: int) -> Model:
         return self.by_bits[bits]
+
+    def quantiser(self, bits: int, codes: Floats) -> Quantiser:
+        """That of a code map (c,h,w); ValueError for codes that it doesn't hold."""
+        return quantiser_of(bits, codes, self.reach)
+
+    def bounds(self, quantiser: Quantiser) -> bytes:
+        """What a file has to say of its quantiser's."""
+        if self.reach is not None:
+            return b""
+        return np.concatenate([quantiser.low, quantiser.high]).astype("<f2").tobytes()
+
+    def bounded(self, bits: int, data: bytes, channels: int) -> tuple[Quantiser, int]:
+        """The quantiser that a file whose bounds lie at the beginning of `data` was coded with,
+        and how long they are; Damaged when they are none."""
+        if self.reach is not None:
+            return Quantiser.fixed(bits, channels, self.reach), 0
+        if len(data) < 4 * channels:
+            raise Damaged("it is too short")
+        found = np.frombuffer(data, "<f2", 2 * channels).astype(np.float16)
+        quantiser = Quantiser(bits, found[:channels], found[channels:])
+        sound = (quantiser.low <= 0).all() and (quantiser.high >= 0).all()
+        if not (np.isfinite(found).all() and sound):
+            raise Damaged("a channel's bounds make no sense")
+        return quantiser, 4 * channels
 
 
 _ALL_BITS = range(1, MOST_BITS + 1)
@@ -113,10 +140,25 @@ def coded_size(codes: Floats, bits: int, tables: Mapping[str, Any]) -> int:
 
     `tables` are those of `learn_tables`; ValueError when they don't fit.
     """
-    quantiser = Quantiser.fitted(bits, codes)
+    reach = _reach(tables)
+    quantiser = quantiser_of(bits, codes, reach)
     model = _model(tables, bits, len(codes))
     _, stream = model.encode(quantiser.quantised(codes), quantiser.zero)
-    return BASE_HEAD + 4 * len(codes) + len(stream)
+    return BASE_HEAD + (4 * len(codes) if reach is None else 0) + len(stream)
+
+
+def quantiser_of(bits: int, codes: Floats, reach: int | None) -> Quantiser:
+    """That of a code map (c,h,w), as wide as it is or as `reach` says; ValueError for codes that
+    it doesn't hold."""
+    if reach is None:
+        return Quantiser.fitted(bits, codes)
+    if not np.isfinite(codes).all():
+        raise ValueError("its codes are not finite")
+    return Quantiser.fixed(bits, len(codes), reach)
+
+
+def _reach(file: Mapping[str, Any]) -> int | None:
+    return int(_checked(file, "reach", (), 1)) if "reach" in file else None
 
 
 def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:

@@ -19,26 +19,33 @@ from mmsr_core.runtime.codec.context import (
     Weights,
     fineness,
 )
-from mmsr_core.runtime.codec.entropy import KINDS
-from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.codec.entropy import KINDS, quantiser_of
+from mmsr_core.runtime.codec.quantiser import MOST_BITS
 from mmsr_core.runtime.tiles import Floats
 
 _LARGEST = 2**20
+_LEAST_BITS = 0.02
+"""What any place is taken to cost."""
 _TRUST = 400.0
 """Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
 
 
-def learn_tables(maps: Iterable[Floats]) -> dict[str, npt.NDArray[np.integer]]:
+def learn_tables(
+    maps: Iterable[Floats], reach: int | None = None
+) -> dict[str, npt.NDArray[np.integer]]:
     """The tables for every number of bits, from code maps (c,h,w) float32, one a photograph.
 
-    Fifty maps of 32×32 and more are enough; ValueError when there is none.
+    With a `reach` the levels of all maps lie between −reach and reach. Fifty maps of 32×32 and
+    more are enough; ValueError when there is none.
     """
     held = [np.asarray(codes, np.float32) for codes in maps]
     if not held:
         raise ValueError("no code map to learn from")
     made: dict[str, npt.NDArray[np.integer]] = {}
+    if reach is not None:
+        made["reach"] = np.asarray(reach, np.int32)
     for bits in range(1, MOST_BITS + 1):
-        weights, counts = _learned(bits, held)
+        weights, counts = _learned(bits, held, reach)
         made[f"predict{bits}"] = weights.predict.astype(np.int32)
         made[f"spread{bits}"] = weights.spread.astype(np.int32)
         made[f"thresholds{bits}"] = weights.thresholds
@@ -62,8 +69,8 @@ def write_tables(tables: Mapping[str, npt.NDArray[np.integer]]) -> bytes:
 class _Visited:
     """A photograph's numbers in the order of the waves, and what is known of them beforehand."""
 
-    def __init__(self, bits: int, codes: Floats) -> None:
-        quantiser = Quantiser.fitted(bits, codes)
+    def __init__(self, bits: int, codes: Floats, reach: int | None) -> None:
+        quantiser = quantiser_of(bits, codes, reach)
         numbers = quantiser.quantised(codes)
         self.plane = Plane(numbers.shape, bits, quantiser.zero)
         self.numbers = self.plane.fill(numbers)
@@ -79,8 +86,8 @@ class _Visited:
         return prediction
 
 
-def _learned(bits: int, maps: list[Floats]) -> tuple[Weights, Int64]:
-    seen = [_Visited(bits, codes) for codes in maps]
+def _learned(bits: int, maps: list[Floats], reach: int | None) -> tuple[Weights, Int64]:
+    seen = [_Visited(bits, codes, reach) for codes in maps]
     channels = maps[0].shape[0]
     predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
     weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64))
@@ -93,11 +100,22 @@ def _learned(bits: int, maps: list[Floats]) -> tuple[Weights, Int64]:
     spread = _fitted(((one.channel, sign, np.abs(miss)) for one, sign, miss in told), channels)
     channel = np.concatenate([one.channel for one in seen])
     expected = (np.concatenate(signs) * spread[channel]).sum(1)
-    shares = np.arange(1, KINDS) / KINDS
-    thresholds = np.quantile(expected, shares).astype(np.int64)
+    thresholds = _thresholds(expected, fine << SHIFT)
     kinds = np.searchsorted(thresholds, expected, side="right")
     counts = _counted(kinds, np.concatenate(misses), fine * (2**bits - 1))
     return Weights(predict, spread, thresholds), counts
+
+
+def _thresholds(expected: Int64, step: int) -> Int64:
+    """(k−1,) between the kinds of place, from the misses that are expected there.
+
+    Every kind gets about as many bits, not as many places: where nearly all codes are zeros, what
+    a stream takes lies in the few that are not.
+    """
+    ordered = np.sort(np.maximum(expected, 0))
+    bits = np.cumsum(np.log2(1 + ordered / step) + _LEAST_BITS)
+    shares = np.arange(1, KINDS) / KINDS * bits[-1]
+    return np.asarray(ordered[np.searchsorted(bits, shares)], np.int64)
 
 
 def _fitted(parts: Iterable[tuple[Int64, Int64, Int64]], channels: int) -> Int64:
@@ -108,10 +126,12 @@ def _fitted(parts: Iterable[tuple[Int64, Int64, Int64]], channels: int) -> Int64
         size = inputs.shape[1]
         if square is None:
             square, right = np.zeros((channels, size, size)), np.zeros((channels, size))
-        for index in range(channels):
-            own = inputs[channel == index].astype(np.float64)
+        order = np.argsort(channel, kind="stable")
+        ends = np.cumsum(np.bincount(channel, minlength=channels))[:-1]
+        for index, places in enumerate(np.split(order, ends)):
+            own = inputs[places].astype(np.float64)
             square[index] += own.T @ own
-            right[index] += own.T @ wanted[channel == index]
+            right[index] += own.T @ wanted[places]
     assert square is not None
     ridge = 1e-3 * np.trace(square, axis1=1, axis2=2)[:, None, None] / size + 1e-6
     solved = np.linalg.solve(square + ridge * np.eye(size), right[..., None])[..., 0]

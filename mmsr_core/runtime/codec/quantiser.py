@@ -13,7 +13,8 @@ MOST_BITS = 8
 
 @dataclass(frozen=True)
 class Quantiser:
-    """B bits for each channel between its least and its greatest code, 0 being between them.
+    """B bits for each channel between its least and its greatest code, 0 being between them, or
+    between bounds that all images share.
 
     `low` ≤ 0 and `high` ≥ 0 (c,) are float16, as a file holds them; what is computed from them
     is float32. The number z stands for 0 exactly, and a channel of nothing else has Δ = 1.
@@ -37,6 +38,12 @@ class Quantiser:
         low = np.where(low > least, np.nextafter(low, np.float16(-np.inf)), low)
         high = np.where(high < greatest, np.nextafter(high, np.float16(np.inf)), high)
         return cls(bits, low, high)
+
+    @classmethod
+    def fixed(cls, bits: int, channels: int, reach: int) -> Self:
+        """The quantiser of every code map, from −`reach` to `reach` in each channel."""
+        high = np.full(channels, reach, np.float16)
+        return cls(bits, -high, high)
 
     @property
     def top(self) -> int:

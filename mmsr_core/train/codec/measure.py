@@ -8,17 +8,19 @@ import numpy.typing as npt
 import torch
 
 from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
-from mmsr_core.runtime.codec.entropy import coded_size
-from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.codec.entropy import coded_size, quantiser_of
+from mmsr_core.runtime.codec.quantiser import MOST_BITS
 from mmsr_core.runtime.image import to_float
 from mmsr_core.runtime.tiles import Floats
 from mmsr_core.train.codec.photographs import whole_cells
+from mmsr_core.train.codec.recipe import FACTOR
 from mmsr_core.train.data import Bytes, Report, to_tensor
 
 LARGEST = 1024
 """Pixels a side of what the tables and the qualities are measured on: more tells no more."""
-MAPS = 128
-"""Photographs that the tables are learnt from."""
+CODES = 2**23
+"""Codes that the tables are learnt from, about: what 128 photographs of 512×512 have in 16
+channels."""
 
 Tables = Mapping[str, npt.NDArray[np.integer]]
 
@@ -26,8 +28,10 @@ Tables = Mapping[str, npt.NDArray[np.integer]]
 def code_maps(
     codec: Any, photographs: Sequence[Bytes], device: torch.device, report: Report
 ) -> list[Floats]:
-    """Code maps (c,h/8,w/8) of at most `MAPS` photographs, spread over all."""
-    places = np.linspace(0, len(photographs), min(MAPS, len(photographs)), endpoint=False)
+    """Code maps (c,h/8,w/8) of as many photographs as have `CODES` codes, spread over all."""
+    mean = np.mean([whole_cells(one, LARGEST)[..., 0].size for one in photographs])
+    most = max(1, round(CODES / (codec.channels * mean / FACTOR**2)))
+    places = np.linspace(0, len(photographs), min(most, len(photographs)), endpoint=False)
     maps = []
     for done, place in enumerate(places.astype(int), 1):
         maps.append(_encoded(codec, whole_cells(photographs[place], LARGEST), device))
@@ -65,7 +69,7 @@ def _measured(
 ) -> tuple[float, float, float]:
     """Bits per pixel, PSNR in dB and MS-SSIM of one photograph of whole cells."""
     codes = _encoded(codec, photograph, device)
-    quantiser = Quantiser.fitted(bits, codes)
+    quantiser = quantiser_of(bits, codes, codec.reach)
     seen = quantiser.codes(quantiser.quantised(codes))
     with torch.inference_mode():
         answer = codec.decoder(torch.from_numpy(seen)[None].to(device))[0]

@@ -51,9 +51,9 @@ def train_codec(
     if not run.is_fitted:
         _fit(run, module, photographs.learnt, report)
     fabric = lf.Fabric(accelerator="auto", devices=1)
-    trained = fabric.to_device(run.trained(catalog))
+    trained: Any = fabric.to_device(run.trained(catalog))
     maps = code_maps(trained, photographs.learnt, fabric.device, report)
-    tables = learn_tables(maps)
+    tables = learn_tables(maps, trained.reach)
     run.save_tables(write_tables(tables))
     qualities = measure_qualities(trained, photographs.held, tables, fabric.device, report)
     run.save_scores({"photographs": len(photographs.held), "qualities": qualities})

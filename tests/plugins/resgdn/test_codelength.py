@@ -21,8 +21,9 @@ def weights(tmp_path):
 
 
 @pytest.mark.parametrize("variant", ["resgdn", "nogdn"])
-def test_it_keeps_an_extractors_contract(variant):
-    check_extractor(CODELENGTH, **SMALL, variant=variant)
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_it_keeps_an_extractors_contract(variant, shortcut):
+    check_extractor(CODELENGTH, **SMALL, variant=variant, shortcut=shortcut)
 
 
 def test_a_flat_tile_costs_less_than_a_textured_one_in_every_channel(weights):

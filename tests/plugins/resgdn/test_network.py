@@ -6,8 +6,8 @@ from mmsr_core.errors import PluginError
 from mmsr_core.plugin.codec_check import check_codec
 from mmsr_resgdn import register_codecs
 from mmsr_resgdn.gdn import GDN, IGDN
-from mmsr_resgdn.network import Decoder, Encoder, Up
-from mmsr_resgdn.transforms import Transforms, decoder_radius, encoder_radius
+from mmsr_resgdn.network import Decoder, Encoder, Shape, Up
+from mmsr_resgdn.transforms import Aim, Transforms, decoder_radius, encoder_radius
 
 WIDTHS = (4, 6, 8, 10)
 VARIANTS = ("resgdn", "resrelu", "nores", "nogdn")
@@ -24,8 +24,14 @@ def test_every_variant_keeps_the_contract_of_a_codec(variant, codes):
     check_codec(CODEC, widths=WIDTHS, variant=variant, codes=codes)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_shortcut_a_price_and_a_fixed_range_keep_it_too(variant):
+    options = {"shortcut": True, "price": 1.0, "range": "fixed", "rounding": "nearest"}
+    check_codec(CODEC, widths=WIDTHS, variant=variant, codes=12, **options)
+
+
 def test_each_transform_has_the_paper_s_eleven_convolutions_each_with_its_gdn():
-    encoder, decoder = Encoder(8, WIDTHS, "resgdn"), Decoder(8, WIDTHS, "resgdn")
+    encoder, decoder = Encoder(Shape(8, WIDTHS)), Decoder(Shape(8, WIDTHS))
     assert [len(parts(one, nn.Conv2d)) for one in (encoder, decoder)] == [11, 11]
     assert [len(parts(one, GDN)) for one in (encoder, decoder)] == [11, 11]
     assert len(parts(decoder, IGDN)) == 11
@@ -33,16 +39,16 @@ def test_each_transform_has_the_paper_s_eleven_convolutions_each_with_its_gdn():
 
 
 def test_without_residual_blocks_five_convolutions_are_left():
-    assert len(parts(Encoder(8, WIDTHS, "nores"), nn.Conv2d)) == 5
+    assert len(parts(Encoder(Shape(8, WIDTHS, "nores")), nn.Conv2d)) == 5
 
 
 def test_relu_residuals_keep_gdn_outside_the_blocks_alone():
-    decoder = Decoder(8, WIDTHS, "resrelu")
+    decoder = Decoder(Shape(8, WIDTHS, "resrelu"))
     assert (len(parts(decoder, GDN)), len(parts(decoder, nn.ReLU))) == (5, 6)
 
 
 def test_without_gdn_every_inner_convolution_has_instance_normalisation_and_the_ends_tanh():
-    for one in (Encoder(8, WIDTHS, "nogdn"), Decoder(8, WIDTHS, "nogdn")):
+    for one in (Encoder(Shape(8, WIDTHS, "nogdn")), Decoder(Shape(8, WIDTHS, "nogdn"))):
         assert parts(one, GDN) == []
         assert (len(parts(one, nn.InstanceNorm2d)), len(parts(one, nn.Tanh))) == (10, 1)
 
@@ -67,7 +73,7 @@ def test_an_upsampling_is_the_transposed_convolution_of_the_same_weights():
 def test_the_radii_are_the_least_that_hold(residual):
     variant = "resgdn" if residual else "nores"
     torch.manual_seed(0)
-    module = Transforms(2, (3, 3, 3, 3), variant, (4,)).double().eval()
+    module = Transforms(Shape(2, (3, 3, 3, 3), variant), Aim(bits=(4,))).double().eval()
     radius, cells = encoder_radius(residual), 12
     images = torch.rand(1, 3, 200, 200, dtype=torch.float64, requires_grad=True)
     module.encoder(images)[0, :, cells, cells].sum().backward()
@@ -87,6 +93,11 @@ def test_the_radii_are_the_least_that_hold(residual):
         ({"widths": (8, 8)}, "it takes 4"),
         ({"variant": "resgdm"}, 'did you mean "resgdn"'),
         ({"bits": (2, 9)}, "some of 1 to 8"),
+        ({"codes": 193, "shortcut": True}, "at most 192"),
+        ({"range": "channels"}, 'did you mean "channel"'),
+        ({"rounding": "near"}, 'did you mean "nearest"'),
+        ({"rates": "two"}, 'no rates named "two"'),
+        ({"price": -1.0}, "price is -1.0"),
     ],
 )
 def test_options_that_make_no_codec_are_refused(options, said):

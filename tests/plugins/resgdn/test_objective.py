@@ -3,8 +3,11 @@ import pytest
 import torch
 
 from mmsr_core.measure.metrics import ms_ssim_rgb
+from mmsr_resgdn.network import Shape
 from mmsr_resgdn.objective import distortion, ms_ssim
-from mmsr_resgdn.transforms import Transforms
+from mmsr_resgdn.transforms import Aim, Transforms
+
+SHAPE = Shape(2, (3, 3, 3, 3), "nores")
 
 
 def pair(noise, side=200):
@@ -38,10 +41,23 @@ def test_the_distortion_is_twice_the_root_mean_square_and_what_lacks_in_structur
     assert distortion(noisy, original).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_every_image_of_a_batch_has_its_own():
+    original, noisy = tensors(pair(0.1))
+    both = distortion(torch.cat([original, noisy]), torch.cat([original, original]))
+    assert both.tolist() == pytest.approx([0, distortion(noisy, original).item()], abs=1e-5)
+
+
+def test_l2_weighs_as_it_is_told():
+    original, noisy = tensors(pair(0.1))
+    more = distortion(noisy, original, 2.0) - distortion(noisy, original, 0.5)
+    l2 = (noisy - original).square().mean().sqrt()
+    assert more.item() == pytest.approx(1.5 * l2.item(), rel=1e-4)
+
+
 def test_an_image_of_nothing_alike_still_has_a_gradient():
     original, _ = tensors(pair(0))
     wrong = (1 - original).requires_grad_()
-    distortion(wrong, original).backward()
+    distortion(wrong, original).sum().backward()
     assert torch.isfinite(wrong.grad).all()
     assert wrong.grad.abs().sum() > 0
 
@@ -54,8 +70,8 @@ def test_images_too_small_for_five_scales_are_refused():
 def test_the_loss_sums_the_rates_it_is_given():
     torch.manual_seed(0)
     images = torch.rand(1, 3, 176, 176)
-    three = Transforms(2, (3, 3, 3, 3), "nores", (8, 8, 8))
-    one = Transforms(2, (3, 3, 3, 3), "nores", (8,))
+    three = Transforms(SHAPE, Aim((8, 8, 8)))
+    one = Transforms(SHAPE, Aim((8,)))
     one.load_state_dict(three.state_dict())
     # Eight bits round by so little that their chance hardly matters.
     assert three(images).item() == pytest.approx(3 * one(images).item(), rel=0.01)
@@ -64,8 +80,8 @@ def test_the_loss_sums_the_rates_it_is_given():
 def test_one_rate_an_image_costs_what_all_rates_do_on_average():
     torch.manual_seed(0)
     images = torch.rand(1, 3, 176, 176).repeat(4, 1, 1, 1)
-    every = Transforms(2, (3, 3, 3, 3), "nores", (8, 7))
-    one = Transforms(2, (3, 3, 3, 3), "nores", (8, 7), "one")
+    every = Transforms(SHAPE, Aim((8, 7)))
+    one = Transforms(SHAPE, Aim((8, 7), "one"))
     one.load_state_dict(every.state_dict())
     assert one(images).item() == pytest.approx(every(images).item(), rel=0.02)
 

@@ -19,7 +19,7 @@ def test_a_channel_from_minus_one_to_two_gets_the_levels_of_equation_4():
     grid = Grid.of(codes, 2)
     assert (grid.step.item(), grid.zero.item()) == (1.0, 1.0)
     assert grid.levels(codes).flatten().tolist() == [0, 1, 1, 2, 3]
-    assert quantised(codes, 2).flatten().tolist() == [-1, 0, 0, 1, 2]
+    assert quantised(codes, grid).flatten().tolist() == [-1, 0, 0, 1, 2]
 
 
 @settings(max_examples=60, deadline=None)
@@ -27,9 +27,9 @@ def test_a_channel_from_minus_one_to_two_gets_the_levels_of_equation_4():
 def test_rounding_to_the_nearest_is_off_by_half_a_step_at_most(bits, seed, offset):
     codes = maps(seed, offset)
     grid = Grid.of(codes, bits)
-    assert ((quantised(codes, bits) - codes).abs() <= grid.step * 1.001).all()
+    assert ((quantised(codes, grid) - codes).abs() <= grid.step * 1.001).all()
     inner = (grid.levels(codes) > 0) & (grid.levels(codes) < 2**bits - 1)
-    assert ((quantised(codes, bits) - codes).abs() <= grid.step * 0.501)[inner].all()
+    assert ((quantised(codes, grid) - codes).abs() <= grid.step * 0.501)[inner].all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -41,20 +41,23 @@ def test_zero_has_a_level_of_its_own(bits, seed, offset):
 
 
 def test_a_channel_of_zeros_stays_zero():
-    assert (quantised(torch.zeros(1, 2, 3, 3), 4) == 0).all()
+    zeros = torch.zeros(1, 2, 3, 3)
+    assert (quantised(zeros, Grid.of(zeros, 4)) == 0).all()
 
 
 def test_stochastic_rounding_is_right_on_average():
     torch.manual_seed(0)
     codes = torch.tensor([-1.0, -0.3, 0.0, 0.2, 0.7, 2.0]).reshape(1, 1, 1, 6)
-    mean = torch.stack([stochastically(codes, 2) for _ in range(8_000)]).mean(0)
+    grid = Grid.of(codes, 2)
+    mean = torch.stack([stochastically(codes, grid) for _ in range(8_000)]).mean(0)
     assert torch.allclose(mean[..., 1:-1], codes[..., 1:-1], atol=0.02)
 
 
-def test_the_gradient_passes_straight_through():
+@pytest.mark.parametrize("rounded", [stochastically, quantised])
+def test_the_gradient_passes_straight_through(rounded):
     codes = maps(0).requires_grad_()
     weight = torch.randn(2, 3, 6, 7)
-    (stochastically(codes, 2) * weight).sum().backward()
+    (rounded(codes, Grid.of(codes, 2)) * weight).sum().backward()
     assert torch.equal(codes.grad, weight)
 
 
@@ -63,6 +66,16 @@ def test_training_s_levels_are_those_that_a_file_holds():
     for bits in range(1, 9):
         own = Quantiser.fitted(bits, codes[0].numpy()).quantised(codes[0].numpy())
         assert np.array_equal(Grid.of(codes, bits).levels(codes)[0].numpy(), own)
+
+
+def test_a_fixed_range_s_levels_are_those_that_a_file_holds():
+    codes = 5 * maps(5)[:1]
+    for bits in range(1, 9):
+        fixed = Quantiser.fixed(bits, 3, 14)
+        grid = Grid.of(codes, bits, 14)
+        assert np.array_equal(grid.levels(codes)[0].numpy(), fixed.quantised(codes[0].numpy()))
+        seen = fixed.codes(fixed.quantised(codes[0].numpy()))
+        assert np.allclose(quantised(codes, grid)[0].numpy(), seen, atol=1e-6)
 
 
 @pytest.mark.parametrize("bits", [0, 9])

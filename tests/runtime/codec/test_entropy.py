@@ -11,7 +11,7 @@ from mmsr_core.errors import BundleError
 from mmsr_core.runtime.codec.codemap import decode_map, encode_map
 from mmsr_core.runtime.codec.context import SIGNS, Weights, fineness
 from mmsr_core.runtime.codec.entropy import KINDS, Model, Models, coded_size
-from mmsr_core.runtime.codec.learn import write_tables
+from mmsr_core.runtime.codec.learn import learn_tables, write_tables
 from mmsr_core.runtime.codec.rans import TOTAL, Damaged
 
 
@@ -46,6 +46,38 @@ def test_any_code_map_comes_back_number_for_number(models, bits, height, width, 
     assert (decoded == numbers).all()
     assert (again.low == quantiser.low).all()
     assert (again.high == quantiser.high).all()
+
+
+@pytest.fixture(scope="module")
+def fixed():
+    """Models whose levels lie between −2 and 2, whatever a map holds."""
+    maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
+    return Models.read(write_tables(learn_tables(maps, reach=2)), CHANNELS, "test")
+
+
+@settings(max_examples=20)
+@given(bits=st.integers(1, 8), size=st.integers(1, 20), seed=st.integers(0, 99))
+def test_with_a_fixed_range_a_code_map_comes_back_and_tells_no_bounds(fixed, bits, size, seed):
+    codes = np.random.default_rng(seed).normal(0, 1.5, (CHANNELS, size, 7)).astype(np.float32)
+    data, quantiser, numbers = encode_map(fixed, bits, codes)
+    again, decoded = decode_map(fixed, data, CHANNELS, size, 7)
+    assert (decoded == numbers).all()
+    assert np.array_equal(again.step, np.full(CHANNELS, 4 / (2**bits - 1), np.float32))
+    assert (
+        np.abs(quantiser.codes(numbers.astype(np.int64)) - np.clip(codes, -2, 2))
+        <= again.step[0] * 1.001
+    ).all()
+
+
+def test_the_size_with_a_fixed_range_is_that_of_the_base_layer(fixed):
+    maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
+    size = coded_size(smooth(32, 32), 5, learn_tables(maps, reach=2))
+    assert size == len(encode_map(fixed, 5, smooth(32, 32))[0])
+
+
+def test_codes_that_are_not_finite_are_refused_with_a_fixed_range(fixed):
+    with pytest.raises(ValueError, match="not finite"):
+        encode_map(fixed, 5, np.full((CHANNELS, 2, 2), np.nan, np.float32))
 
 
 def test_a_code_map_in_several_slices_comes_back(models, monkeypatch):

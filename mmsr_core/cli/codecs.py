@@ -17,7 +17,7 @@ def open_codec(model: str | Path, device: str, threads: int | None = None) -> Co
     try:
         directory = Registry().find(model)
     except BundleError as error:
-        hint = "no codec ships with mmsr: docs/codec.md shows how to train one"
+        hint = "resgdn ships with mmsr; docs/codec.md shows how to train one"
         raise BundleError(f"{error}; {hint}") from None
     bundle = CodecBundle.open(directory)
     probe = bundle.graph(bundle.manifest.decoder.graph)

@@ -166,6 +166,7 @@ class Codec:
     - `channels`: c
     - `reach`: how far from 0 the levels of every channel go, a whole number; None: as far as its
       codes do in an image
+    - `dead_zone`: hundredths of a step by which an encoder's rounding leans to 0; 0 for none
     - `encoder_radius`: pixels around its cell of 8×8 that a code depends on; None for all
     - `decoder_radius`: cells around its own that a pixel depends on; None for all
     - `smallest`: the shortest side of an image to learn from

@@ -28,13 +28,13 @@ def _build(
     rounding: Literal["stochastic", "nearest"] = "stochastic",
     price: float = 0.0,
     l2: float = 2.0,
+    dead_zone: int = 0,
 ) -> Transforms:
     from mmsr_resgdn.network import Shape
     from mmsr_resgdn.transforms import Aim, Transforms
 
-    return Transforms(
-        Shape(codes, widths, variant, shortcut), Aim(bits, rates, range, rounding, price, l2)
-    )
+    shape = Shape(codes, widths, variant, shortcut)
+    return Transforms(shape, Aim(bits, rates, range, rounding, price, l2, dead_zone))
 
 
 def _build_extractor(

@@ -41,6 +41,8 @@ class Aim:
     """What a bit per pixel costs at 4 bits a code, in distortion; a third for each bit more."""
     l2: float = 2.0
     """Weight of L2 beside that of MS-SSIM."""
+    dead_zone: int = 0
+    """Hundredths of a step by which rounding leans to 0 when the codec is used."""
 
     def __post_init__(self) -> None:
         if not self.bits or not all(1 <= one <= MOST_BITS for one in self.bits):
@@ -50,6 +52,8 @@ class Aim:
         for name, kinds in (("rates", Rates), ("range", Range), ("rounding", Rounding)):
             if (value := getattr(self, name)) not in get_args(kinds):
                 raise PluginError(no_such(name, str(value), get_args(kinds), "resgdn has"))
+        if not 0 <= self.dead_zone < 50:
+            raise PluginError(f"resgdn: dead_zone is {self.dead_zone}; it is from 0 to 49")
         for name in ("price", "l2"):
             if not (value := getattr(self, name)) >= 0:
                 raise PluginError(f"resgdn: {name} is {value}; it is 0 or more")
@@ -78,6 +82,7 @@ class Transforms(nn.Module):
         super().__init__()
         self.aim, self.channels = aim, shape.codes
         self.reach = shape.reach if aim.range == "fixed" else None
+        self.dead_zone = aim.dead_zone
         self.encoder, self.decoder = Encoder(shape), Decoder(shape)
         self.rate = Rate(shape.codes, len(aim.bits)) if aim.price else None
         pools = shape.variant == "nogdn"  # instance normalisation looks at the whole image

@@ -22,7 +22,7 @@ def encode_map(models: Models, bits: int, codes: Floats) -> tuple[bytes, Quantis
     The number of bits, the channels' bounds where they are its own, then each slice's count of
     lanes and stream; all but the last slice's have their length before them.
     """
-    quantiser = models.quantiser(bits, codes)
+    quantiser = models.rounding.quantiser(bits, codes)
     numbers = np.empty(codes.shape, np.uint8)
     streams = []
     for rows in _slices(*codes.shape):

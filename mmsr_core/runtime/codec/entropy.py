@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mmsr_core.errors import BundleError
 from mmsr_core.runtime.codec.context import NEIGHBOURS, SIGNS, Int64, Plane, Weights, fineness
-from mmsr_core.runtime.codec.quantiser import MOST_BITS, Quantiser
+from mmsr_core.runtime.codec.quantiser import MOST_BITS, NEAREST, Quantiser, Rounding
 from mmsr_core.runtime.codec.rans import MOST_LANES, TOTAL, Damaged, Decoder, encode
 from mmsr_core.runtime.tiles import Floats
 
@@ -89,8 +89,7 @@ class Models:
     """A codec's `Model` for every number of bits."""
 
     by_bits: Mapping[int, Model]
-    reach: int | None = None
-    """How far from 0 the levels of every channel go; None: as far as its codes in an image."""
+    rounding: Rounding = NEAREST
 
     @classmethod
     def read(cls, data: bytes, channels: int, origin: str) -> Self:
@@ -99,7 +98,7 @@ class Models:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 by_bits = {bits: _model(file, bits, channels) for bits in _ALL_BITS}
-                return cls(by_bits, _reach(file))
+                return cls(by_bits, rounding_of(file))
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
             problem = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(f"{origin}: no tables of a codec ({problem})") from None
@@ -107,21 +106,17 @@ class Models:
     def __getitem__(self, bits: int) -> Model:
         return self.by_bits[bits]
 
-    def quantiser(self, bits: int, codes: Floats) -> Quantiser:
-        """That of a code map (c,h,w); ValueError for codes that it doesn't hold."""
-        return quantiser_of(bits, codes, self.reach)
-
     def bounds(self, quantiser: Quantiser) -> bytes:
         """What a file has to say of its quantiser's."""
-        if self.reach is not None:
+        if self.rounding.reach is not None:
             return b""
         return np.concatenate([quantiser.low, quantiser.high]).astype("<f2").tobytes()
 
     def bounded(self, bits: int, data: bytes, channels: int) -> tuple[Quantiser, int]:
         """The quantiser that a file whose bounds lie at the beginning of `data` was coded with,
         and how long they are; Damaged when they are none."""
-        if self.reach is not None:
-            return Quantiser.fixed(bits, channels, self.reach), 0
+        if self.rounding.reach is not None:
+            return self.rounding.fixed(bits, channels), 0
         if len(data) < 4 * channels:
             raise Damaged("it is too short")
         found = np.frombuffer(data, "<f2", 2 * channels).astype(np.float16)
@@ -140,25 +135,18 @@ def coded_size(codes: Floats, bits: int, tables: Mapping[str, Any]) -> int:
 
     `tables` are those of `learn_tables`; ValueError when they don't fit.
     """
-    reach = _reach(tables)
-    quantiser = quantiser_of(bits, codes, reach)
+    rounding = rounding_of(tables)
+    quantiser = rounding.quantiser(bits, codes)
     model = _model(tables, bits, len(codes))
     _, stream = model.encode(quantiser.quantised(codes), quantiser.zero)
-    return BASE_HEAD + (4 * len(codes) if reach is None else 0) + len(stream)
+    return BASE_HEAD + (4 * len(codes) if rounding.reach is None else 0) + len(stream)
 
 
-def quantiser_of(bits: int, codes: Floats, reach: int | None) -> Quantiser:
-    """That of a code map (c,h,w), as wide as it is or as `reach` says; ValueError for codes that
-    it doesn't hold."""
-    if reach is None:
-        return Quantiser.fitted(bits, codes)
-    if not np.isfinite(codes).all():
-        raise ValueError("its codes are not finite")
-    return Quantiser.fixed(bits, len(codes), reach)
-
-
-def _reach(file: Mapping[str, Any]) -> int | None:
-    return int(_checked(file, "reach", (), 1)) if "reach" in file else None
+def rounding_of(tables: Mapping[str, Any]) -> Rounding:
+    """What tables were learnt for; ValueError when they say nothing sensible."""
+    reach = int(_checked(tables, "reach", (), 1)) if "reach" in tables else None
+    dead_zone = int(_checked(tables, "dead_zone", (), 0)) if "dead_zone" in tables else 0
+    return Rounding(reach, dead_zone)
 
 
 def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:

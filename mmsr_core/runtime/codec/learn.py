@@ -19,33 +19,35 @@ from mmsr_core.runtime.codec.context import (
     Weights,
     fineness,
 )
-from mmsr_core.runtime.codec.entropy import KINDS, quantiser_of
-from mmsr_core.runtime.codec.quantiser import MOST_BITS
+from mmsr_core.runtime.codec.entropy import KINDS
+from mmsr_core.runtime.codec.quantiser import MOST_BITS, NEAREST, Rounding
 from mmsr_core.runtime.tiles import Floats
 
 _LARGEST = 2**20
-_LEAST_BITS = 0.02
+_LEAST_BITS = 0.1
 """What any place is taken to cost."""
 _TRUST = 400.0
 """Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
 
 
 def learn_tables(
-    maps: Iterable[Floats], reach: int | None = None
+    maps: Iterable[Floats], rounding: Rounding = NEAREST
 ) -> dict[str, npt.NDArray[np.integer]]:
     """The tables for every number of bits, from code maps (c,h,w) float32, one a photograph.
 
-    With a `reach` the levels of all maps lie between −reach and reach. Fifty maps of 32×32 and
-    more are enough; ValueError when there is none.
+    They hold for codes that are rounded so. Fifty maps of 32×32 and more are enough; ValueError
+    when there is none.
     """
     held = [np.asarray(codes, np.float32) for codes in maps]
     if not held:
         raise ValueError("no code map to learn from")
     made: dict[str, npt.NDArray[np.integer]] = {}
-    if reach is not None:
-        made["reach"] = np.asarray(reach, np.int32)
+    if rounding.reach is not None:
+        made["reach"] = np.asarray(rounding.reach, np.int32)
+    if rounding.dead_zone:
+        made["dead_zone"] = np.asarray(rounding.dead_zone, np.int32)
     for bits in range(1, MOST_BITS + 1):
-        weights, counts = _learned(bits, held, reach)
+        weights, counts = _learned(bits, held, rounding)
         made[f"predict{bits}"] = weights.predict.astype(np.int32)
         made[f"spread{bits}"] = weights.spread.astype(np.int32)
         made[f"thresholds{bits}"] = weights.thresholds
@@ -69,8 +71,8 @@ def write_tables(tables: Mapping[str, npt.NDArray[np.integer]]) -> bytes:
 class _Visited:
     """A photograph's numbers in the order of the waves, and what is known of them beforehand."""
 
-    def __init__(self, bits: int, codes: Floats, reach: int | None) -> None:
-        quantiser = quantiser_of(bits, codes, reach)
+    def __init__(self, bits: int, codes: Floats, rounding: Rounding) -> None:
+        quantiser = rounding.quantiser(bits, codes)
         numbers = quantiser.quantised(codes)
         self.plane = Plane(numbers.shape, bits, quantiser.zero)
         self.numbers = self.plane.fill(numbers)
@@ -86,8 +88,8 @@ class _Visited:
         return prediction
 
 
-def _learned(bits: int, maps: list[Floats], reach: int | None) -> tuple[Weights, Int64]:
-    seen = [_Visited(bits, codes, reach) for codes in maps]
+def _learned(bits: int, maps: list[Floats], rounding: Rounding) -> tuple[Weights, Int64]:
+    seen = [_Visited(bits, codes, rounding) for codes in maps]
     channels = maps[0].shape[0]
     predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
     weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
-from mmsr_core.runtime.codec.entropy import coded_size, quantiser_of
+from mmsr_core.runtime.codec.entropy import coded_size, rounding_of
 from mmsr_core.runtime.codec.quantiser import MOST_BITS
 from mmsr_core.runtime.image import to_float
 from mmsr_core.runtime.tiles import Floats
@@ -69,7 +69,7 @@ def _measured(
 ) -> tuple[float, float, float]:
     """Bits per pixel, PSNR in dB and MS-SSIM of one photograph of whole cells."""
     codes = _encoded(codec, photograph, device)
-    quantiser = quantiser_of(bits, codes, codec.reach)
+    quantiser = rounding_of(tables).quantiser(bits, codes)
     seen = quantiser.codes(quantiser.quantised(codes))
     with torch.inference_mode():
         answer = codec.decoder(torch.from_numpy(seen)[None].to(device))[0]

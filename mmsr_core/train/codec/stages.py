@@ -14,6 +14,7 @@ from mmsr_core.draft import CodecDraft
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.runtime.codec.learn import learn_tables, write_tables
+from mmsr_core.runtime.codec.quantiser import Rounding
 from mmsr_core.train.codec.fit import fit
 from mmsr_core.train.codec.measure import code_maps, measure_qualities
 from mmsr_core.train.codec.photographs import find_photographs, load_photographs
@@ -53,7 +54,7 @@ def train_codec(
     fabric = lf.Fabric(accelerator="auto", devices=1)
     trained: Any = fabric.to_device(run.trained(catalog))
     maps = code_maps(trained, photographs.learnt, fabric.device, report)
-    tables = learn_tables(maps, trained.reach)
+    tables = learn_tables(maps, Rounding(trained.reach, trained.dead_zone))
     run.save_tables(write_tables(tables))
     qualities = measure_qualities(trained, photographs.held, tables, fabric.device, report)
     run.save_scores({"photographs": len(photographs.held), "qualities": qualities})

@@ -98,6 +98,7 @@ def test_the_radii_are_the_least_that_hold(residual):
         ({"rounding": "near"}, 'did you mean "nearest"'),
         ({"rates": "two"}, 'no rates named "two"'),
         ({"price": -1.0}, "price is -1.0"),
+        ({"dead_zone": 50}, "from 0 to 49"),
     ],
 )
 def test_options_that_make_no_codec_are_refused(options, said):

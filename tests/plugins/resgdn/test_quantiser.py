@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsr_core.errors import PluginError
-from mmsr_core.runtime.codec.quantiser import Quantiser
+from mmsr_core.runtime.codec.quantiser import Quantiser, Rounding
 from mmsr_resgdn.quantiser import Grid, quantised, stochastically
 
 
@@ -71,7 +71,7 @@ def test_training_s_levels_are_those_that_a_file_holds():
 def test_a_fixed_range_s_levels_are_those_that_a_file_holds():
     codes = 5 * maps(5)[:1]
     for bits in range(1, 9):
-        fixed = Quantiser.fixed(bits, 3, 14)
+        fixed = Rounding(reach=14).fixed(bits, 3)
         grid = Grid.of(codes, bits, 14)
         assert np.array_equal(grid.levels(codes)[0].numpy(), fixed.quantised(codes[0].numpy()))
         seen = fixed.codes(fixed.quantised(codes[0].numpy()))

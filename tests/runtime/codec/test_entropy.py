@@ -12,6 +12,7 @@ from mmsr_core.runtime.codec.codemap import decode_map, encode_map
 from mmsr_core.runtime.codec.context import SIGNS, Weights, fineness
 from mmsr_core.runtime.codec.entropy import KINDS, Model, Models, coded_size
 from mmsr_core.runtime.codec.learn import learn_tables, write_tables
+from mmsr_core.runtime.codec.quantiser import Rounding
 from mmsr_core.runtime.codec.rans import TOTAL, Damaged
 
 
@@ -52,7 +53,7 @@ def test_any_code_map_comes_back_number_for_number(models, bits, height, width, 
 def fixed():
     """Models whose levels lie between −2 and 2, whatever a map holds."""
     maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
-    return Models.read(write_tables(learn_tables(maps, reach=2)), CHANNELS, "test")
+    return Models.read(write_tables(learn_tables(maps, Rounding(reach=2))), CHANNELS, "test")
 
 
 @settings(max_examples=20)
@@ -71,8 +72,25 @@ def test_with_a_fixed_range_a_code_map_comes_back_and_tells_no_bounds(fixed, bit
 
 def test_the_size_with_a_fixed_range_is_that_of_the_base_layer(fixed):
     maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
-    size = coded_size(smooth(32, 32), 5, learn_tables(maps, reach=2))
+    size = coded_size(smooth(32, 32), 5, learn_tables(maps, Rounding(reach=2)))
     assert size == len(encode_map(fixed, 5, smooth(32, 32))[0])
+
+
+def test_a_dead_zone_makes_small_codes_zeros_and_the_stream_shorter():
+    maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
+    plain, leaning = (
+        Models.read(write_tables(learn_tables(maps, rounding)), CHANNELS, "test")
+        for rounding in (Rounding(), Rounding(dead_zone=20))
+    )
+    codes = code_map(photograph(256, 256, seed=99))
+    longer, quantiser, numbers = encode_map(plain, 5, codes)
+    shorter, _, fewer = encode_map(leaning, 5, codes)
+    assert len(shorter) < len(longer)
+    zero = quantiser.zero[:, None, None]
+    steps = np.abs(codes / quantiser.step[:, None, None])
+    assert ((fewer == zero) == (steps <= 0.7)).mean() > 0.999
+    assert ((numbers == zero) == (steps <= 0.5)).mean() > 0.999
+    assert (decode_map(leaning, shorter, CHANNELS, 32, 32)[1] == fewer).all()
 
 
 def test_codes_that_are_not_finite_are_refused_with_a_fixed_range(fixed):

@@ -15,7 +15,8 @@ from mmsr_core.train.codec.recipe import CodecRecipe, parse_codec
 class Blocks(nn.Module):
     """One convolution over each cell, and one back; its loss has noise, as roundings have."""
 
-    channels, reach, smallest, encoder_radius, decoder_radius = 2, None, 16, 0, 0
+    channels, smallest, encoder_radius, decoder_radius = 2, 16, 0, 0
+    reach, dead_zone = None, 0
 
     def __init__(self, gain: float) -> None:
         super().__init__()

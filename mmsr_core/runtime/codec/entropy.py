@@ -18,7 +18,7 @@ from mmsr_core.runtime.tiles import Floats
 
 BASE_HEAD = 2
 """Bytes of a base layer before its channels' bounds, of 4 bytes each, and its stream."""
-KINDS = 20
+KINDS = 32
 _HEAVIEST = 2**20
 _FEWEST = 4
 _LANE = 512

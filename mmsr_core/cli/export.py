@@ -75,6 +75,11 @@ Examples:
     metavar="DIR|TGZ",
     help="With --web: the npm package onnxruntime-web.  [default: npm fetches it]",
 )
+@click.option(
+    "--webgpu/--no-webgpu",
+    default=True,
+    help="With --web: a visitor's GPU is used; without, DIR is smaller.  [default: webgpu]",
+)
 def command(
     run: Path,
     as_onnx: bool,
@@ -91,6 +96,7 @@ def command(
     python: bool,
     web: Path | None,
     runtime: Path | None,
+    webgpu: bool,
 ) -> None:
     """Turn a finished RUN into a bundle that upscales, or compresses, without torch.
 
@@ -108,7 +114,7 @@ def command(
     from mmsr_core.plugin.catalog import Catalog
     from mmsr_core.train.codec.recipe import is_codec_run
 
-    one = Forms(single_file, tiles, required_effort, triton, python, web, runtime)
+    one = Forms(single_file, tiles, required_effort, triton, python, web, runtime, webgpu)
     one.check(as_onnx, out)
     precision = _precision(int8, fp16, images)
     if is_codec_run(run):

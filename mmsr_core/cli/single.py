@@ -25,6 +25,7 @@ class Forms:
     python: bool
     web: Path | None
     runtime: Path | None
+    webgpu: bool
 
     @property
     def any(self) -> bool:
@@ -45,6 +46,8 @@ class Forms:
             raise click.UsageError("--python is for --triton")
         if self.runtime is not None and self.web is None:
             raise click.UsageError("--runtime is for --web")
+        if not self.webgpu and self.web is None:
+            raise click.UsageError("--no-webgpu is for --web")
 
     def write(self, bundle: Bundle, out: Path | None) -> None:
         """Write a bundle as what was asked for, and say so; `out` is the one file."""
@@ -84,7 +87,7 @@ class Forms:
     def _write_web(self, bundle: Bundle, out: Path) -> None:
         from mmsr_onnx.web import export_web
 
-        difference = export_web(bundle, out, self.runtime, tell)
+        difference = export_web(bundle, out, self.runtime, tell, self.webgpu)
         click.echo(
             f"{out}: a page for {bundle.manifest.name} {bundle.manifest.version}, {_size(out)}, "
             f"parity {difference:.1e}, effort {_effort(bundle)}; any web server shows it, "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +55,9 @@ class Reference:
         scale, halo = manifest.scale, manifest.tiles.halo
         _, height, width = image.shape
         grid = Grid(height, width, manifest.tiles.cell)
-        lost = self._losses(grid.cells(image), effort, grid.areas)
-        lost = lost.reshape(grid.rows, grid.columns, -1)
         upscaled = np.zeros((3, height * scale, width * scale), np.float32)
         routes = np.zeros((grid.rows, grid.columns), np.int64)
-        knob = max(price(effort, manifest.effort), 1e-6)
-        for rows, columns, side, route in _squares(lost, grid, self._times(), halo, knob):
+        for rows, columns, side, route in self.plan(image, effort):
             routes[rows, columns] = route
             box = grid.box(rows, columns)
             window = _window(box, side * grid.cell + 2 * halo, halo, height, width)
@@ -72,6 +70,16 @@ class Reference:
                 inner.left - outer.left : inner.right - outer.left,
             ]
         return upscaled, routes
+
+    def plan(self, image: Floats, effort: float) -> Iterator[Square]:
+        """The squares of an image (3,h,w)."""
+        manifest = self.bundle.manifest
+        _, height, width = image.shape
+        grid = Grid(height, width, manifest.tiles.cell)
+        lost = self._losses(grid.cells(image), effort, grid.areas)
+        lost = lost.reshape(grid.rows, grid.columns, -1)
+        knob = max(price(effort, manifest.effort), 1e-6)
+        return _squares(lost, grid, self._times(), manifest.tiles.halo, knob)
 
     def upscale_tiles(self, tiles: Floats, effort: float) -> Answer:
         """Tiles (n,3,t+2·halo,t+2·halo) → upscaled (n,3,s·t,s·t) and routes (n,)."""
@@ -117,16 +125,20 @@ class Reference:
 
 def open_graph(graph: bytes) -> Callable[[Floats, float | Floats], Answer]:
     """A one-file graph ready to run: its image or tiles, and an effort → its answer."""
+    return _opened(graph, "upscaled", "routes")
+
+
+def _opened(graph: bytes, *outputs: str) -> Callable[[Floats, float | Floats], Any]:
+    """The same of a graph with these outputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET  # it warns of every input that has a default
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(graph, options, providers=providers)
     name = session.get_inputs()[0].name
 
-    def run(array: Floats, effort: float | Floats) -> Answer:
+    def run(array: Floats, effort: float | Floats) -> Any:
         given = {name: array, "effort": np.array(effort, np.float32)}
-        upscaled, routes = session.run(["upscaled", "routes"], given)
-        return upscaled, routes
+        return tuple(session.run(outputs, given))
 
     return run
 
@@ -158,6 +170,19 @@ def check_image(graph: bytes, bundle: Bundle) -> float:
         for image in pictures
         for effort in _efforts(bundle)
     )
+
+
+def check_plan(graph: bytes, bundle: Bundle) -> None:
+    """ExportError for a graph of `plan_graph` that plans otherwise than its router asks."""
+    run, reference = _opened(graph, "routes", "sides"), Reference.open(bundle)
+    cell = bundle.manifest.tiles.cell
+    image = picture(2 * cell + 1, 17 * cell + 3, seed=1)
+    for effort in _efforts(bundle):
+        routes, sides = run(image[None], effort)
+        for rows, columns, side, route in reference.plan(image, effort):
+            if (routes[rows, columns] != route).any() or (sides[rows, columns] != side).any():
+                name = bundle.manifest.name
+                raise ExportError(f"the plan of {name} as a graph is another; nothing was written")
 
 
 def check_tiles(graph: bytes, bundle: Bundle) -> float:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from mmsr_core.runtime.bundle import Bundle
 from mmsr_core.runtime.plan import costs_of
 from mmsr_onnx.single.circuit import Wire
 from mmsr_onnx.single.pieces import Pieces, batch
 from mmsr_onnx.single.plan import Squares, losses, plan_squares, price, spread
-from mmsr_onnx.single.system import EFFORT, System, read_system, to_model, value
+from mmsr_onnx.single.system import EFFORT, System, read_router, read_system, to_model, value
 
 
 def image_graph(bundle: Bundle, required_effort: bool = False) -> ModelProto:
@@ -19,9 +19,21 @@ def image_graph(bundle: Bundle, required_effort: bool = False) -> ModelProto:
     upscaled, routes = _upscale(system, Wire(system.circuit, "image", "float32"))
     inputs = [value("image", (1, 3, "h", "w"))]
     outputs = [(upscaled, value("upscaled", (1, 3, "H", "W")))]
-    routes = routes.reshape(routes.size(1), routes.size(2))
-    outputs += [(routes, value("routes", ("rows", "columns"), TensorProto.INT64))]
+    outputs += [_table("routes", routes)]
     return to_model(system, inputs, outputs, "image", required_effort)
+
+
+def plan_graph(bundle: Bundle) -> ModelProto:
+    """`image` (1,3,h,w) and `effort` → `routes` and `sides`, both (rows,columns).
+
+    The plan of `image_graph` without its experts, for a runtime of their own to run them. A cell
+    lies in a square of `sides` cells a side, which starts at a multiple of it.
+    """
+    system = read_router(bundle)
+    squares = _plan(system, Wire(system.circuit, "image", "float32"))
+    inputs = [value("image", (1, 3, "h", "w"))]
+    outputs = [_table("routes", route_table(squares)), _table("sides", side_table(squares))]
+    return to_model(system, inputs, outputs, "plan", True)
 
 
 def images_graph(bundle: Bundle) -> ModelProto:
@@ -39,6 +51,12 @@ def images_graph(bundle: Bundle) -> ModelProto:
 
 def _upscale(system: System, images: Wire) -> tuple[Wire, Wire]:
     """Images (n,3,h,w) upscaled, and the routes (n,rows,columns) that their cells took."""
+    squares = _plan(system, images)
+    return upscale_squares(images, squares, system), route_table(squares)
+
+
+def _plan(system: System, images: Wire) -> list[Squares]:
+    """The plans of images (n,3,h,w)."""
     manifest, circuit = system.manifest, system.circuit
     tiles = manifest.tiles
     costs = costs_of(manifest, tiles.halo)
@@ -54,8 +72,7 @@ def _upscale(system: System, images: Wire) -> tuple[Wire, Wire]:
     areas = heights.reshape(-1, 1, 1) * widths.reshape(1, -1, 1)
     scores = scores.reshape(-1, rows, columns, len(manifest.classes))
     lost = losses(scores, manifest.router.output, effort, costs, areas)
-    squares = plan_squares(lost, height, width, tiles.cell, costs, price(effort, manifest.effort))
-    return upscale_squares(images, squares, system), route_table(squares)
+    return plan_squares(lost, height, width, tiles.cell, costs, price(effort, manifest.effort))
 
 
 def cut_cells(image: Wire, rows: Wire, columns: Wire, cell: int) -> Wire:
@@ -69,12 +86,23 @@ def cut_cells(image: Wire, rows: Wire, columns: Wire, cell: int) -> Wire:
 
 def route_table(squares: Sequence[Squares]) -> Wire:
     """The route of every cell, (n,rows,columns) int64."""
+    return _of_cells(squares, [one.chosen.where(one.route, 0) for one in squares])
+
+
+def side_table(squares: Sequence[Squares]) -> Wire:
+    """The side of the square that every cell lies in, (n,rows,columns) int64."""
+    return _of_cells(squares, [one.chosen.cast("int64") * one.side for one in squares])
+
+
+def _of_cells(squares: Sequence[Squares], facts: Sequence[Wire]) -> Wire:
+    """What each cell's square tells, of tables that are 0 where none is chosen."""
     cells = squares[-1]
-    parts = [
-        spread(one.chosen.where(one.route, 0), one.side, cells.rows, cells.columns)
-        for one in squares
-    ]
-    return _total(parts)
+    return _total(
+        [
+            spread(fact, one.side, cells.rows, cells.columns)
+            for one, fact in zip(squares, facts, strict=True)
+        ]
+    )
 
 
 def upscale_squares(image: Wire, squares: Sequence[Squares], system: System) -> Wire:
@@ -147,6 +175,12 @@ def _windows(image: Wire, tops: Wire, lefts: Wire, high: Wire, wide: Wire) -> Wi
     image = image.take((lefts.reshape(-1, 1) + count(wide)).reshape(-1), 3)
     cut = image.reshape(-1, 3, rows, high, columns, wide).transpose(0, 2, 4, 1, 3, 5)
     return cut.reshape(-1, 3, high, wide)
+
+
+def _table(name: str, table: Wire) -> tuple[Wire, ValueInfoProto]:
+    """A table (1,rows,columns) as an output (rows,columns)."""
+    info = value(name, ("rows", "columns"), TensorProto.INT64)
+    return table.reshape(table.size(1), table.size(2)), info
 
 
 def _total(parts: Sequence[Wire]) -> Wire:

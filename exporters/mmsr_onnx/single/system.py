@@ -1,7 +1,7 @@
 """A bundle's graphs in one circuit, and the circuit as a model."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -36,10 +36,17 @@ class System:
         return self.fusers[chosen.fuser].run(self.circuit.join(candidates, 1), "fused")
 
 
-def read_system(bundle: Bundle) -> System:
-    """Every graph that a route needs; ExportError for one that can't be merged."""
+def read_router(bundle: Bundle) -> System:
+    """The router alone: enough for a plan. ExportError for one that can't be merged."""
     manifest, circuit = bundle.manifest, Circuit()
     router = read_part(circuit, bundle, manifest.router.graph, manifest.router.output)
+    return System(manifest, circuit, router, {}, {})
+
+
+def read_system(bundle: Bundle) -> System:
+    """Every graph that a route needs; ExportError for one that can't be merged."""
+    system = read_router(bundle)
+    manifest, circuit = system.manifest, system.circuit
     used = {name for route in manifest.routes.values() for name in route.experts}
     experts = {
         expert.name: read_part(circuit, bundle, expert.graph, "upscaled")
@@ -50,7 +57,7 @@ def read_system(bundle: Bundle) -> System:
         name: read_part(circuit, bundle, fuser.graph, "fused")
         for name, fuser in manifest.fusers.items()
     }
-    return System(manifest, circuit, router, experts, fusers)
+    return replace(system, experts=experts, fusers=fusers)
 
 
 def value(name: str, shape: tuple[int | str, ...], kind: int = TensorProto.FLOAT) -> ValueInfoProto:

@@ -11,20 +11,26 @@ from tempfile import TemporaryDirectory
 from mmsr_core.errors import BundleError
 from mmsr_core.runtime.bundle import Bundle, Manifest
 from mmsr_onnx.single import export_single
-from mmsr_onnx.web.runtime import VERSION, read_runtime
+from mmsr_onnx.web.runtime import VERSION, WASM, WEBGPU, read_runtime
+from mmsr_onnx.web.webgpu import write_parts
 
 GRAPH = "model.onnx"
 FACTS = "model.json"
 
 
 def export_web(
-    bundle: Bundle, out: Path, runtime: Path | None, progress: Callable[[str], None]
+    bundle: Bundle,
+    out: Path,
+    runtime: Path | None,
+    progress: Callable[[str], None],
+    webgpu: bool = True,
 ) -> float:
     """Write the page of a bundle as a new folder `out`; the graph's difference from its parts.
 
     `runtime` is the npm package that runs the graph in a browser, packed or unpacked; None for
-    npm to fetch it. Raises ExportError without it, and for graphs that don't merge; BundleError
-    when `out` exists or can't be written. The folder appears whole or not at all.
+    npm to fetch it. With `webgpu` the page can use the visitor's GPU. Raises ExportError without
+    the runtime, and for graphs that don't merge; BundleError when `out` exists or can't be
+    written. The folder appears whole or not at all.
     """
     if out.exists():
         raise BundleError(f"{out}: exists already; remove it or choose another --web")
@@ -34,11 +40,15 @@ def export_web(
             folder = Path(work) / "page"
             folder.mkdir()
             progress("the browser's runtime")
-            for name, content in read_runtime(runtime).items():
+            for name, content in read_runtime(runtime, WASM + WEBGPU * webgpu).items():
                 (folder / name).write_bytes(content)
             bundle = replace(bundle, manifest=_exact(bundle.manifest))
             difference = export_single(bundle, folder / GRAPH, False, True, progress)
-            (folder / FACTS).write_text(json.dumps(_facts(bundle.manifest), indent=2) + "\n")
+            facts = _facts(bundle.manifest)
+            if webgpu:
+                progress("the parts for WebGPU")
+                facts["webgpu"] = write_parts(bundle, folder)
+            (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
             for asset in (resources.files("mmsr_onnx.web") / "page").iterdir():
                 if asset.is_file():
                     (folder / asset.name).write_bytes(asset.read_bytes())
@@ -83,6 +93,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "classes": list(manifest.classes),
         "graph": GRAPH,
         "runtime": VERSION,
+        "webgpu": None,
     }
 
 

@@ -1,5 +1,6 @@
-"""ONNX Runtime for the web, a server for a page, and a browser to see it in."""
+"""ONNX Runtime for the web, a server for a page, a browser to see it in, and what is done there."""
 
+import re
 import shutil
 import subprocess
 import threading
@@ -10,10 +11,20 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from systems import CELL, brightening
 
+from mmsr_core.runtime.bundle import Bundle
+from mmsr_core.runtime.engine import Engine
+from mmsr_core.runtime.tiles import Grid
+from mmsr_onnx.single.check import Reference
 from mmsr_onnx.web.runtime import PACKAGE
 
+PATIENCE = 60_000
+"""Milliseconds."""
+Image = np.ndarray[Any, Any]
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update"
@@ -58,15 +69,61 @@ def serving_folder(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def browsing() -> Iterator[Any]:
+def browsing(*flags: str) -> Iterator[Any]:
     """Playwright's handle of a Chromium without a window; skips where there is none."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=[*FLAGS.split(), *flags]
+        )
         try:
             yield browser
         finally:
             browser.close()
+
+
+def expect_status(page: Any, pattern: str) -> None:
+    from playwright.sync_api import expect
+
+    expect(page.locator("#status")).to_have_text(re.compile(pattern), timeout=PATIENCE)
+
+
+def give(page: Any, image: Image, folder: Path) -> None:
+    """Choose an image of bytes (h,w,3 or 4), RGB."""
+    path = folder / "photo.png"
+    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    cv2.imwrite(str(path), cv2.cvtColor(image, code))
+    page.set_input_files("#file", path)
+
+
+def saved(page: Any, folder: Path) -> Image:
+    """What the download link gives when the page is done: bytes (H,W,3 or 4), RGB."""
+    page.wait_for_selector("#save[href]")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "photo-x2.png"
+    path = folder / "saved.png"
+    download.value.save_as(path)
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def picture(height: int, width: int) -> Image:
+    return (brightening(height, width).transpose(1, 2, 0) * 255).round().astype(np.uint8)
+
+
+def check_cells(upscaled: Image, image: Image, bundle: Bundle) -> None:
+    """Is every cell what the engine's expert of its route answers, to a step of 8 bits?"""
+    pixels = image.astype(np.float32) / 255
+    engine, grid = Engine(bundle, "cpu"), Grid(*image.shape[:2], CELL)
+    _, routes = Reference.open(bundle).upscale_image(pixels.transpose(2, 0, 1), 0.5)
+    assert set(routes.ravel()) == {0, 1}
+    answers = [engine.run_expert(name, pixels) for name in ("cheap", "dear")]
+    for row, column in np.ndindex(grid.rows, grid.columns):
+        box = grid.box(slice(row, row + 1), slice(column, column + 1)).scaled(2)
+        cell = np.s_[box.top : box.bottom, box.left : box.right]
+        expected = answers[routes[row, column]][cell].clip(0, 1)
+        np.testing.assert_allclose(upscaled[cell] / 255, expected, atol=1 / 255)

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from systems import CELL, brightening, fused, grown, plain, probable
 
+from mmsr_core.errors import ExportError
 from mmsr_core.runtime.bundle import Bundle
 from mmsr_core.runtime.engine import Engine
 from mmsr_core.runtime.tiles import Grid
-from mmsr_onnx.single.check import Reference, open_graph
-from mmsr_onnx.single.image import image_graph
+from mmsr_onnx.single.check import Reference, check_plan, open_graph
+from mmsr_onnx.single.image import image_graph, plan_graph
 
 Image = np.ndarray[Any, Any]
 
@@ -128,6 +129,22 @@ def test_a_required_effort_is_an_input_like_the_image(tmp_path: Path) -> None:
     graph = image_graph(write_upscaler(tmp_path / "bundle"), required_effort=True)
     assert [value.name for value in graph.graph.input] == ["image", "effort"]
     assert "effort" not in {tensor.name for tensor in graph.graph.initializer}
+
+
+@pytest.mark.parametrize("make", [plain, probable, grown])
+def test_the_plan_alone_is_that_of_the_reference(
+    tmp_path: Path, make: Callable[[Path], Bundle]
+) -> None:
+    bundle = make(tmp_path / "bundle")
+    graph = plan_graph(bundle)
+    assert not [tensor.name for tensor in graph.graph.initializer if "dear" in tensor.name]
+    check_plan(graph.SerializeToString(), bundle)
+
+
+def test_another_plan_is_told(tmp_path: Path) -> None:
+    graph = plan_graph(plain(tmp_path / "plain")).SerializeToString()
+    with pytest.raises(ExportError, match="the plan of tiny-x2 as a graph is another"):
+        check_plan(graph, probable(tmp_path / "other"))
 
 
 def test_an_expert_that_no_route_names_is_left_out(tmp_path: Path) -> None:

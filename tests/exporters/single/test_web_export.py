@@ -4,17 +4,19 @@ import json
 import tarfile
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 import pytest
 from graphs import network, write_upscaler
-from systems import ROUTER, brightening, grown, plain
+from systems import ROUTER, brightening, fused, grown, plain
 
+from mmsr_core.cli.single import Forms
 from mmsr_core.errors import BundleError, ExportError
 from mmsr_core.runtime.bundle import Bundle
 from mmsr_onnx.single.check import Reference, open_graph
 from mmsr_onnx.web import export_web, runtime
-from mmsr_onnx.web.runtime import FILES
+from mmsr_onnx.web.runtime import FILES, WEBGPU
 
 
 @pytest.fixture
@@ -38,6 +40,34 @@ def test_the_page_has_all_that_it_asks_for(tmp_path: Path, package: Path) -> Non
     facts = json.loads((tmp_path / "page" / "model.json").read_text())
     assert facts["classes"] == ["SIMPLE", "COMPLEX"]
     assert (facts["scale"], facts["cell"], facts["halo"], facts["effort"]) == (2, 8, 2, 0.5)
+
+
+def test_webgpu_has_the_plan_and_every_expert_once(tmp_path: Path, package: Path) -> None:
+    export(fused(tmp_path / "bundle"), tmp_path / "page", package)
+    parts = json.loads((tmp_path / "page" / "model.json").read_text())["webgpu"]
+    both, dear = parts["routes"]
+    assert both["experts"][0] == dear["experts"][0]
+    assert dear["fuser"] is None
+    named = {*both["experts"], *dear["experts"], both["fuser"], parts["plan"]}
+    assert named == {"plan.onnx", "part-0.onnx", "part-1.onnx", "part-2.onnx"}
+    for name in named:
+        onnx.checker.check_model(onnx.load(tmp_path / "page" / name))
+
+
+def test_a_page_without_webgpu_needs_none_of_its_files(tmp_path: Path, package: Path) -> None:
+    for name in WEBGPU:
+        (package / "dist" / name).unlink()
+    bundle = grown(tmp_path / "bundle")
+    export_web(bundle, tmp_path / "page", package, lambda step: None, webgpu=False)
+    written = {path.name for path in (tmp_path / "page").iterdir()}
+    assert not written & {"plan.onnx", "part-0.onnx", *WEBGPU}
+    assert json.loads((tmp_path / "page" / "model.json").read_text())["webgpu"] is None
+
+
+def test_no_webgpu_is_for_a_page() -> None:
+    forms = Forms(False, False, False, None, False, None, None, webgpu=False)
+    with pytest.raises(click.UsageError, match="--no-webgpu is for --web"):
+        forms.check(True, Path("out"))
 
 
 def test_no_file_of_the_page_names_another_host(tmp_path: Path, package: Path) -> None:

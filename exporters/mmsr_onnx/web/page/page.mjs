@@ -6,8 +6,9 @@ const at = (id) => document.getElementById(id);
 
 const facts = await (await fetch("model.json")).json();
 let worker;
-let ready; // a promise: the worker has opened the graph
-let threads = 1;
+let ready; // a promise: the worker has opened the model
+let device = new URLSearchParams(location.search).get("device"); // wasm, webgpu, or what is best
+let workers; // what does the work, in words
 let picture; // { name, image: ImageData, opaque }
 let job = 0; // number of the last one asked for; answers to others are out of date
 let clock;
@@ -15,7 +16,7 @@ let saved; // URL of what the download link gives
 
 at("scale").textContent = `×${facts.scale}`;
 at("model").textContent = facts.name;
-at("about").textContent = `${facts.name} ${facts.version} · ONNX Runtime ${facts.runtime} · WebAssembly`;
+showDevice({ device: "…" });
 at("effort").value = facts.effort;
 showEffort();
 
@@ -24,14 +25,23 @@ function startWorker() {
   worker = new Worker("worker.mjs", { type: "module" });
   ready = new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
-      if (data.ready) resolve((threads = data.threads));
+      if (data.device) resolve(showDevice(data));
       else if (data.error && data.id === undefined) reject(new Error(data.error));
       else if (data.id === job) hear(data);
     };
     worker.onerror = (event) => reject(new Error(event.message || "the worker could not start"));
   });
-  worker.postMessage({ open: facts });
+  worker.postMessage({ open: facts, device });
   return ready;
+}
+
+function showDevice({ device: used, threads, notice }) {
+  at("about").textContent = `${facts.name} ${facts.version} · ONNX Runtime ${facts.runtime} · ${used}`;
+  workers = threads > 1 ? `${threads} threads` : threads ? "1 thread" : used;
+  if (!notice) return;
+  at("notice").textContent = notice;
+  at("notice").hidden = false;
+  device = "wasm"; // what failed once isn't tried again
 }
 
 function hear(data) {
@@ -109,7 +119,6 @@ async function upscale() {
 function finish(seconds) {
   stop(false);
   const { width, height } = at("after");
-  const workers = threads > 1 ? `${threads} threads` : "1 thread";
   tell(`${width} × ${height} pixels in ${seconds.toFixed(1)} s, ${workers}`);
   showLegend(at("legend"), at("routes"), facts);
   at("after").toBlob((blob) => {
@@ -236,7 +245,7 @@ if (await isolate()) {
   location.reload();
 } else {
   startWorker().then(
-    () => { if (!picture) tell(`Ready: ${threads > 1 ? `${threads} threads` : "1 thread"}`); },
+    () => { if (!picture) tell(`Ready: ${workers}`); },
     (error) => fail(`The model could not be opened: ${error.message}`),
   );
 }

@@ -24,8 +24,8 @@ SETTINGS = 4
 _HERALD = "ray_listen_error_messages"
 """Ray's thread that prints what it has to tell of nodes, many lines each."""
 _LAST_WORDS = (
-    "mmsr: error: ended in the middle of the work: the head of the Ray cluster is gone, "
-    "or Ray on this machine; run again with --resume"
+    "mmsr: error: ended in the middle of the work; unless somebody killed it, the head of the "
+    "Ray cluster is gone, or Ray on this machine; run again with --resume"
 )
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ SETTINGS = 4
 """How HTTP/2 begins (RFC 9113, section 3.4), and its kind of frame that comes first (6.5)."""
 _HERALD = "ray_listen_error_messages"
 """Ray's thread that prints what it has to tell of nodes, many lines each."""
+_LAST_WORDS = (
+    "mmsr: error: ended in the middle of the work; unless somebody killed it, the head of the "
+    "Ray cluster is gone, or Ray on this machine; run again with --resume"
+)
 
 
 @contextmanager
@@ -36,7 +41,7 @@ def connected(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # for what it says later
     named = address or os.environ.get("RAY_ADDRESS") or "local"
-    with redirect_stdout(_WithoutRay(sys.stdout)):
+    with _last_words(), redirect_stdout(_WithoutRay(sys.stdout)):
         try:
             if named not in ("auto", "local"):
                 _knock(named)
@@ -57,6 +62,24 @@ def connected(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Ray ends a process that lost its cluster on the spot, with exit code 1 and without a word:
+    another process, which hears nothing of this one but its end, says so on stderr."""
+    says = f"import sys; sys.stdin.read() or print({_LAST_WORDS!r}, file=sys.stderr)"
+    with subprocess.Popen(
+        [sys.executable, "-IS", "-c", says],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is not for it
+        text=True,
+    ) as witness:
+        try:
+            yield
+        finally:
+            witness.communicate("this one ends by itself")
 
 
 @contextmanager

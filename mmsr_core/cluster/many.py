@@ -8,8 +8,9 @@ import json
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -39,9 +40,12 @@ BLOCKS = 4096
 """Portions at most that the images are handed out in."""
 CORES = 4
 """Cores at most that an actor takes where nobody says how many."""
-READER = "mmsr-answers"
-"""The thread that reads answers; one whose batch is left early ends with the connection."""
+_READER = "mmsr-answers"
+THREADS = (_READER, "StreamingExecutor", "iter_threaded", "ray-data-metadata")
+"""How the names of a batch's threads begin, that of its reader and those of Ray Data."""
 _TICK = 0.1
+_LEAVING = 10.0
+"""Seconds in which the threads of a batch that is left early have to end."""
 _LOST = "the process that was at it was lost each time; out of memory? lower --jobs or --memory"
 
 
@@ -140,35 +144,58 @@ def _shift(
 ) -> Iterator[tuple[int, Outcome]]:
     """The outcomes of all errands but those that so many times were lost with their actors."""
     done = total - len(errands)
-    answers: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()
+    answers: SimpleQueue[tuple[int, str] | Exception | None] = SimpleQueue()
     data = _data(errands, order, crew, times)
 
     def work() -> None:
         try:
-            for row in data.iter_rows():
-                answers.put(row)
+            for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
+                for answer in zip(batch["number"], batch["answer"], strict=True):
+                    answers.put(answer)
             answers.put(None)
         except Exception as error:
             answers.put(error)
 
-    threading.Thread(target=work, name=READER, daemon=True).start()
-    while True:
-        watch(done / total)
-        try:
-            answer = answers.get(timeout=_TICK)
-        except Empty:
-            continue
-        if answer is None:
+    threading.Thread(target=work, name=_READER, daemon=True).start()
+    try:
+        while True:
+            watch(done / total)
+            try:
+                answer = answers.get(timeout=_TICK)
+            except Empty:
+                continue
+            if answer is None:
+                return
+            if isinstance(answer, Exception):
+                lines = str(answer).splitlines() or [type(answer).__name__]
+                raise ClusterError(f"the Ray cluster failed ({lines[0]}); run again with --resume")
+            number, packed = answer
+            told = json.loads(packed)
+            if "refusal" in told:
+                raise ClusterError(told["refusal"])
+            if "lost" not in told:
+                done += 1
+                yield int(number), outcome_of(told)
+    finally:
+        _end_threads()
+
+
+def _end_threads() -> None:
+    """End what still runs here of a batch, as it may have been left early.
+
+    A thread that asks Ray for anything while the connection is closed has Ray end the process on
+    the spot, with exit code 1 and without a word.
+    """
+    limit = time.monotonic() + _LEAVING
+    while time.monotonic() < limit:
+        running = [one for one in threading.enumerate() if one.name.startswith(THREADS)]
+        if not running:
             return
-        if isinstance(answer, Exception):
-            lines = str(answer).splitlines() or [type(answer).__name__]
-            raise ClusterError(f"the Ray cluster failed ({lines[0]}); run again with --resume")
-        told = json.loads(answer["answer"])
-        if "refusal" in told:
-            raise ClusterError(told["refusal"])
-        if "lost" not in told:
-            done += 1
-            yield int(answer["number"]), outcome_of(told)
+        for thread in running:
+            if end := getattr(thread, "shutdown", None):  # Ray Data's executor is a thread
+                with suppress(Exception):  # of a cluster that is gone, too
+                    end(force=False)
+        running[0].join(_TICK)
 
 
 def _data(errands: Mapping[int, Errand], order: bytes, crew: Crew, times: int) -> Any:

@@ -1,8 +1,6 @@
 """A Ray cluster of two nodes on this machine."""
 
 import os
-import threading
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -72,14 +70,3 @@ def photos(tmp_path):
         rgb = np.random.default_rng(seed).random((20, 30, 3), np.float32)
         write(tmp_path / "photos" / name, Image(rgb))
     return tmp_path / "photos"
-
-
-@pytest.fixture(autouse=True)
-def every_batch_ended():
-    """What a batch that was left early still runs has ended before the next test connects."""
-    yield
-    names = ("mmsr-answers", "StreamingExecutor")
-    limit = time.monotonic() + 10
-    while any(thread.name.startswith(names) for thread in threading.enumerate()):
-        assert time.monotonic() < limit
-        time.sleep(0.05)

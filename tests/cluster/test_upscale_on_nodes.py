@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import threading
+import time
 from functools import partial
 from unittest import mock
 
@@ -20,11 +22,6 @@ from mmsr_core.cluster.errand import Errand
 from mmsr_core.cluster.many import alive, crew_for, each_on_nodes
 from mmsr_core.runtime.image import Image, write
 from mmsr_core.runtime.sizes import Size
-
-pytestmark = pytest.mark.skipif(
-    "MMSR_CLUSTER" not in os.environ,
-    reason="by hand, MMSR_CLUSTER=1: the process that runs them was seen to end without a word",
-)
 
 
 def asked(model):
@@ -121,6 +118,27 @@ def test_a_model_that_a_node_has_not_is_one_line(cluster, photos, tmp_path):
     assert result.exit_code == 1
     assert "mmsr: error: on node " in result.stderr
     assert 'no model named "no-such-model"' in result.stderr
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_batch_that_is_left_early_asks_ray_for_nothing_more(cluster, tmp_path, after):
+    """A thread that does while the connection is closed has Ray end the whole process."""
+
+    def endless(share):
+        return lambda task, progress: time.sleep(600)
+
+    started = time.monotonic()
+
+    def interrupt(share):
+        if time.monotonic() > started + after:
+            raise KeyboardInterrupt
+
+    wanted = errands(tmp_path, tmp_path / "out", 4, 8)
+    with connected(cluster.address):
+        crew = crew_for(alive(), len(wanted))
+        with pytest.raises(KeyboardInterrupt):
+            list(each_on_nodes(endless, wanted, crew, watch=interrupt))
+        assert not [one for one in threading.enumerate() if one.name.startswith(many.THREADS)]
 
 
 def test_a_node_without_mmsr_or_with_another_says_so(cluster):

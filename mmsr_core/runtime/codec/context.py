@@ -15,6 +15,10 @@ Int64 = npt.NDArray[np.int64]
 
 NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
 """(rows, columns) from a number to those that predict it: W, N, NW, NE, WW, NN."""
+FIRST = ((0, 0), (0, -1), (0, 1), (-1, 0), (1, 0))
+"""The same in the first channel, for all others: C, W, E, N, S. Where that holds the blocks' means,
+it foretells their slopes."""
+PREDICTORS = len(NEIGHBOURS) + len(FIRST)
 _DIFFERENCES = ((0, 2), (1, 2), (1, 3), (0, 4), (1, 5))
 """Pairs of them whose difference tells how busy the place is."""
 _MISSES = ((0, 0, -1), (0, -1, 0), (0, -1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0))
@@ -35,7 +39,7 @@ def fineness(bits: int) -> int:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of one number of bits: `predict` (c,6) for the neighbours, `spread` (c,14) for the signs of
+    """Of one number of bits: `predict` (c,11) for the neighbours and the first channel, `spread` (c,14) for the signs of
     a miss, `thresholds` (k−1,), rising, between the k kinds of place. Integers."""
 
     predict: Int64
@@ -61,6 +65,8 @@ class Plane:
         stride = shape[2]
         plane = shape[1] * stride
         self._near = np.array([rows * stride + columns for rows, columns in NEIGHBOURS])
+        self._first = np.array([rows * stride + columns for rows, columns in FIRST])
+        self._plane = plane
         self._missed = np.array(
             [rows * stride + columns - back * plane for back, rows, columns in _MISSES]
         )
@@ -95,8 +101,10 @@ class Plane:
         return np.asarray(inner // self._fine + self._zero[:, None, None])
 
     def neighbours(self, part: slice) -> Int64:
-        """(n,6) values around a part's numbers."""
-        return np.asarray(self._flat[self._at[part, None] + self._near])
+        """(n,11) values around a part's numbers; of the first channel 0 where it is its own."""
+        at, channel = self._at[part, None], self.channel[part, None]
+        first = self._flat[at - channel * self._plane + self._first]
+        return np.hstack([self._flat[at + self._near], np.where(channel > 0, first, 0)])
 
     def signs(self, part: slice, near: Int64) -> Int64:
         """(n,14) of what a part's misses grow with."""

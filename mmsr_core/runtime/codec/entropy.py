@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsr_core.errors import BundleError
-from mmsr_core.runtime.codec.context import NEIGHBOURS, SIGNS, Int64, Plane, Weights, fineness
+from mmsr_core.runtime.codec.context import PREDICTORS, SIGNS, Int64, Plane, Weights, fineness
 from mmsr_core.runtime.codec.quantiser import MOST_BITS, NEAREST, Quantiser, Rounding
 from mmsr_core.runtime.codec.rans import MOST_LANES, TOTAL, Damaged, Decoder, encode
 from mmsr_core.runtime.tiles import Floats
@@ -151,7 +151,7 @@ def rounding_of(tables: Mapping[str, Any]) -> Rounding:
 
 def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:
     most = fineness(bits) * (2**bits - 1)
-    predict = _checked(file, f"predict{bits}", (channels, len(NEIGHBOURS)), -_HEAVIEST)
+    predict = _checked(file, f"predict{bits}", (channels, PREDICTORS), -_HEAVIEST)
     spread = _checked(file, f"spread{bits}", (channels, SIGNS), -_HEAVIEST)
     thresholds = _checked(file, f"thresholds{bits}", (KINDS - 1,), -(2**40))
     counts = _checked(file, f"counts{bits}", (KINDS, 2 * most + 1), 1)

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsr_core.runtime.codec.context import (
-    NEIGHBOURS,
     SHIFT,
     SIGNS,
     Int64,
@@ -122,7 +121,6 @@ def _thresholds(expected: Int64, step: int) -> Int64:
 
 def _fitted(parts: Iterable[tuple[Int64, Int64, Int64]], channels: int) -> Int64:
     """Weights (c,k) by least squares, from (channel, inputs (n,k), wanted (n,)) of each map."""
-    size = len(NEIGHBOURS)
     square: npt.NDArray[np.float64] | None = None
     for channel, inputs, wanted in parts:
         size = inputs.shape[1]
@@ -135,8 +133,8 @@ def _fitted(parts: Iterable[tuple[Int64, Int64, Int64]], channels: int) -> Int64
             square[index] += own.T @ own
             right[index] += own.T @ wanted[places]
     assert square is not None
-    ridge = 1e-3 * np.trace(square, axis1=1, axis2=2)[:, None, None] / size + 1e-6
-    solved = np.linalg.solve(square + ridge * np.eye(size), right[..., None])[..., 0]
+    ridge = square * np.eye(square.shape[1]) * 1e-3 + np.eye(square.shape[1]) * 1e-6
+    solved = np.linalg.solve(square + ridge, right[..., None])[..., 0]
     weights = np.clip(np.rint(solved * 2**SHIFT), -8 * 2**SHIFT, 8 * 2**SHIFT)
     return np.asarray(weights, np.int64)
 

@@ -39,8 +39,9 @@ def fineness(bits: int) -> int:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of one number of bits: `predict` (c,11) for the neighbours and the first channel, `spread` (c,14) for the signs of
-    a miss, `thresholds` (k−1,), rising, between the k kinds of place. Integers."""
+    """Of one number of bits: `predict` (c,11) for the neighbours and the first channel, `spread`
+    (c,14) for the signs of a miss, `thresholds` (k−1,), rising, between the k kinds of place.
+    Integers."""
 
     predict: Int64
     spread: Int64

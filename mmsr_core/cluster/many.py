@@ -44,7 +44,7 @@ _READER = "mmsr-answers"
 THREADS = (_READER, "StreamingExecutor", "iter_threaded", "ray-data-metadata")
 """How the names of a batch's threads begin, that of its reader and those of Ray Data."""
 _TICK = 0.1
-_LEAVING = 10.0
+_LEAVING = 30.0
 """Seconds in which the threads of a batch that is left early have to end."""
 _LOST = "the process that was at it was lost each time; out of memory? lower --jobs or --memory"
 

@@ -15,6 +15,9 @@ QPS = tuple(range(20, residual.LAST_QP + 1, 5))
 _APART = 1.03
 """How much more a setting has to cost than the one before it to be worth an entry."""
 
+_USABLE = 0.75
+"""MS-SSIM below which nobody would call it the picture."""
+
 
 def candidates() -> tuple[Setting, ...]:
     """Every number of bits from 2 on, alone and with residuals of all of `QPS`.
@@ -30,7 +33,8 @@ def candidates() -> tuple[Setting, ...]:
 def frontier(rows: Iterable[Row]) -> tuple[QualityPoint, ...]:
     """The settings that none beats at their rate or below, fewer bits a pixel first.
 
-    What counts is PSNR plus MS-SSIM, both in decibels.
+    What counts is PSNR plus MS-SSIM, both in decibels. Settings too coarse to show a picture are
+    left out where there are finer ones.
     """
     kept: list[Row] = []
     for row in sorted(rows, key=lambda row: (row.bpp, -_score(row))):
@@ -39,7 +43,8 @@ def frontier(rows: Iterable[Row]) -> tuple[QualityPoint, ...]:
         if kept and row.bpp < _APART * kept[-1].bpp:
             kept.pop()  # better for hardly more
         kept.append(row)
-    return tuple(_point(row) for row in kept)
+    usable = [row for row in kept if row.ms_ssim >= _USABLE]
+    return tuple(_point(row) for row in usable or kept)
 
 
 def _score(row: Row) -> float:

@@ -31,6 +31,12 @@ def test_ms_ssim_counts_as_much_as_psnr():
     assert [point.bits for point in found] == [3]
 
 
+def test_settings_too_coarse_to_show_a_picture_are_left_out_unless_there_are_no_others():
+    mush, picture = row("B=1", 0.01, 10, 0.3), row("B=4", 0.1, 25, 0.9)
+    assert [point.bits for point in frontier([mush, picture])] == [4]
+    assert [point.bits for point in frontier([mush])] == [1]
+
+
 def test_mmsr_evaluate_writes_the_codec_with_its_table(tmp_path, monkeypatch):
     codec = write_codec(tmp_path / "tiny")
     write(tmp_path / "images/a.png", Image(photograph(180, 180)))

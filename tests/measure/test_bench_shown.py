@@ -76,6 +76,11 @@ def test_no_line_is_wider_than_the_terminal(found):
     assert max(map(len, lines(found))) <= WIDTH
 
 
+def test_a_long_name_of_a_processor_is_wrapped(found):
+    machine = found.machine | {"cpu": "Processor " * 10}
+    assert max(map(len, lines(replace(found, machine=machine)))) <= WIDTH
+
+
 def test_every_contender_has_a_line_of_speed_and_one_of_stages(found):
     firsts = [line[:18].rstrip() for line in lines(found)]
     assert firsts.count("plain onnxruntime") == 2

@@ -35,7 +35,8 @@ def lines(found: Outcome) -> Iterator[str]:
         f"{found.model} on {found.device}: {images} images, {before:.2f} megapixels in, "
         f"{after:.2f} out; {found.repeats} rounds"
     )
-    yield f"{machine['cpu']}, {machine['cores']} cores; onnxruntime {_onnxruntime(found)}"
+    cores = f"{machine['cpu']}, {machine['cores']} cores; onnxruntime {_onnxruntime(found)}"
+    yield from textwrap.wrap(cores, WIDTH)  # processors have long names
     if found.absent:
         yield from textwrap.wrap("peers not run: " + ", ".join(found.absent), WIDTH)
     name = min(NAME, max(len(one.name) for one in found.standings))

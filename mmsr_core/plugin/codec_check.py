@@ -28,7 +28,7 @@ def check_codec(codec: Codec, **options: Any) -> None:
     torch.manual_seed(0)
     module: Any = codec.build(**options)
     radii = ("encoder_radius", "decoder_radius")
-    for name in ("encoder", "decoder", "channels", "reach", "dead_zone", *radii, "smallest"):
+    for name in ("encoder", "decoder", "channels", "rounding", *radii, "smallest"):
         if not hasattr(module, name):
             _fail(what, f"an attribute {name}", "none")
     side = int(module.smallest)

@@ -164,9 +164,7 @@ class Codec:
     - `encoder`: images (n,3,h,w) in [0,1], sides multiples of 8 → codes (n,c,h/8,w/8)
     - `decoder`: codes (n,c,h,w) → images (n,3,8h,8w), in [0,1] in eval mode
     - `channels`: c
-    - `reach`: how far from 0 the levels of every channel go, a whole number; None: as far as its
-      codes do in an image
-    - `dead_zone`: hundredths of a step by which an encoder's rounding leans to 0; 0 for none
+    - `rounding`: how codes become numbers, a `mmsr_core.runtime.codec.quantiser.Rounding`
     - `encoder_radius`: pixels around its cell of 8×8 that a code depends on; None for all
     - `decoder_radius`: cells around its own that a pixel depends on; None for all
     - `smallest`: the shortest side of an image to learn from

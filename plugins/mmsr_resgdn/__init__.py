@@ -24,17 +24,18 @@ def _build(
     shortcut: bool = False,
     bits: Sequence[int] = (2, 4, 8),
     rates: Literal["all", "one"] = "all",
-    range: Literal["channel", "fixed"] = "channel",
+    range: Literal["channel", "fixed", "learnt"] = "channel",
     rounding: Literal["stochastic", "nearest"] = "stochastic",
     price: float = 0.0,
     l2: float = 2.0,
     dead_zone: int = 0,
+    thrift: int = 0,
 ) -> Transforms:
     from mmsr_resgdn.network import Shape
     from mmsr_resgdn.transforms import Aim, Transforms
 
     shape = Shape(codes, widths, variant, shortcut)
-    return Transforms(shape, Aim(bits, rates, range, rounding, price, l2, dead_zone))
+    return Transforms(shape, Aim(bits, rates, range, rounding, price, l2, dead_zone, thrift))
 
 
 def _build_extractor(

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from mmsr_core.errors import PluginError, no_such
+from mmsr_core.runtime.codec.quantiser import Rounding as Used
 from mmsr_resgdn.blocks import FACTOR
 from mmsr_resgdn.network import Decoder, Encoder, Shape
 from mmsr_resgdn.objective import SMALLEST, distortion
@@ -17,10 +20,12 @@ from mmsr_resgdn.rate import Rate
 
 Rates = Literal["all", "one"]
 """At how many of its rates an image is learnt in a step."""
-Range = Literal["channel", "fixed"]
-"""Between what a channel's levels lie: its own least and greatest code, or as far as
-codes can go."""
+Range = Literal["channel", "fixed", "learnt"]
+"""Between what a channel's levels lie: its own least and greatest code, as far as codes can go, or
+as far as that times what training finds for the channel at each rate."""
 Rounding = Literal["stochastic", "nearest"]
+_QUICKER = 2.0
+"""How much faster scales learn than the transforms, with which they share a rate."""
 STRIDES = 3
 """Stages that halve or double the sides."""
 _PRICED = 4
@@ -42,7 +47,10 @@ class Aim:
     l2: float = 2.0
     """Weight of L2 beside that of MS-SSIM."""
     dead_zone: int = 0
-    """Hundredths of a step by which rounding leans to 0 when the codec is used."""
+    """Hundredths of a step by which rounding leans to 0 in training, where there is a fixed range:
+    as thrift will."""
+    thrift: int = 0
+    """What a bit is worth when the codec is used, in hundredths of a squared step."""
 
     def __post_init__(self) -> None:
         if not self.bits or not all(1 <= one <= MOST_BITS for one in self.bits):
@@ -54,7 +62,7 @@ class Aim:
                 raise PluginError(no_such(name, str(value), get_args(kinds), "resgdn has"))
         if not 0 <= self.dead_zone < 50:
             raise PluginError(f"resgdn: dead_zone is {self.dead_zone}; it is from 0 to 49")
-        for name in ("price", "l2"):
+        for name in ("price", "l2", "thrift"):
             if not (value := getattr(self, name)) >= 0:
                 raise PluginError(f"resgdn: {name} is {value}; it is 0 or more")
 
@@ -81,14 +89,21 @@ class Transforms(nn.Module):
     def __init__(self, shape: Shape, aim: Aim) -> None:
         super().__init__()
         self.aim, self.channels = aim, shape.codes
-        self.reach = shape.reach if aim.range == "fixed" else None
-        self.dead_zone = aim.dead_zone
+        self.reach = None if aim.range == "channel" else shape.reach
+        learnt = aim.range == "learnt"
+        self.scales = Scales(aim.bits, shape.codes) if learnt else None
         self.encoder, self.decoder = Encoder(shape), Decoder(shape)
         self.rate = Rate(shape.codes, len(aim.bits)) if aim.price else None
         pools = shape.variant == "nogdn"  # instance normalisation looks at the whole image
         residual = shape.variant != "nores"
         self.encoder_radius = None if pools else encoder_radius(residual)
         self.decoder_radius = None if pools else decoder_radius(residual)
+
+    @property
+    def rounding(self) -> Used:
+        """How codes become numbers when the codec is used."""
+        scales = None if self.scales is None else self.scales.arrays()
+        return Used(self.reach, self.aim.thrift, scales)
 
     def forward(self, images: Tensor) -> Tensor:
         codes, bits = self.encoder(images).float(), self.aim.bits
@@ -102,7 +117,7 @@ class Transforms(nn.Module):
     def _loss(self, codes: Tensor, images: Tensor, rates: Tensor) -> Tensor:
         """(n,) of code maps (n,c,h,w) and images, each at the rate of that place in R."""
         bits = [self.aim.bits[rate] for rate in rates.tolist()]
-        grids = [Grid.of(code, b, self.reach) for code, b in zip(codes.split(1), bits, strict=True)]
+        grids = [self._grid(code, b) for code, b in zip(codes.split(1), bits, strict=True)]
         rounded = stochastically if self.aim.rounding == "stochastic" else quantised
         seen = [rounded(*pair) for pair in zip(codes.split(1), grids, strict=True)]
         lost = distortion(self.decoder(torch.cat(seen)), images, self.aim.l2)
@@ -112,6 +127,41 @@ class Transforms(nn.Module):
         spent = self.rate(steps, rates) / (images.shape[-2] * images.shape[-1])
         price = torch.tensor([self.aim.price_at(b) for b in bits], device=codes.device)
         return (lost + price * spent) / price.sqrt()
+
+    def _grid(self, codes: Tensor, bits: int) -> Grid:
+        if self.reach is None:
+            return Grid.of(codes, bits)
+        scales = codes.new_ones(2, self.channels) if self.scales is None else self.scales(bits)
+        return Grid.fixed(self.reach, bits, scales, self.aim.dead_zone / 100)
+
+
+class Scales(nn.Module):
+    """For each of the rates and every channel, how much larger a step is than the range that all
+    share would have it, and how much larger its value in decoding; both are 1 to begin with.
+
+    Coarse rates want other channels coarse than fine ones do, and other values: where most codes
+    are near 0, those that are rounded away from it were less, on average (Cui et al. 2021).
+    """
+
+    def __init__(self, bits: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.bits = tuple(bits)
+        self.logs = nn.Parameter(torch.zeros(len(bits), 2, channels))
+
+    def forward(self, bits: int) -> Tensor:
+        """(2,c): steps, then values; of a rate that isn't learnt, those of the nearest that is.
+
+        What is learnt is the step, and the value's ratio to it: a step with its value at its side
+        feels how much is lost by rounding; alone it would feel its values shrink, and no more.
+        """
+        nearest = min(range(len(self.bits)), key=lambda place: abs(self.bits[place] - bits))
+        step, ratio = _QUICKER * self.logs[nearest]
+        return torch.stack([step, step + ratio]).exp()
+
+    @torch.no_grad()
+    def arrays(self) -> dict[int, npt.NDArray[np.float32]]:
+        """The same for every number of bits there is."""
+        return {bits: self(bits).float().cpu().numpy() for bits in range(1, MOST_BITS + 1)}
 
 
 def encoder_radius(residual: bool) -> int:

@@ -26,7 +26,7 @@ def encode_map(models: Models, bits: int, codes: Floats) -> tuple[bytes, Quantis
     numbers = np.empty(codes.shape, np.uint8)
     streams = []
     for rows in _slices(*codes.shape):
-        own = quantiser.quantised(codes[:, rows])
+        own = models.numbers(quantiser, codes[:, rows])
         numbers[:, rows] = own
         streams.append(models[bits].encode(own, quantiser.zero))
     parts = [bytes([bits]), models.bounds(quantiser)]

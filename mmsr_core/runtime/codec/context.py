@@ -7,6 +7,7 @@ places in the channels before, are known already. A wave is predicted at once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +74,9 @@ class Plane:
         )
         c, y, x = np.indices((channels, height, width)).reshape(3, -1)
         waves = x + 2 * y + _LAG * c
-        order = np.argsort(waves, kind="stable")
-        self.channel: npt.NDArray[np.int64] = c[order]
-        self._at = (c * plane + y * stride + x)[order]
+        self._order = np.argsort(waves, kind="stable")
+        self.channel: npt.NDArray[np.int64] = c[self._order]
+        self._at = (c * plane + y * stride + x)[self._order]
         self._at += _BEFORE * plane + _MARGIN * (stride + 1)
         self.waves = np.bincount(waves)
 
@@ -84,11 +85,15 @@ class Plane:
         last = np.cumsum(self.waves)
         return map(slice, (last - self.waves).tolist(), last.tolist())
 
+    def ordered(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values (c,h,w) in the order of the waves."""
+        return np.asarray(values.reshape(-1)[self._order])
+
     def fill(self, numbers: Int64) -> Int64:
         """Put all numbers (c,h,w) in; they come back in the order of the waves."""
         inner = self._values[_BEFORE:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         inner[:] = (numbers - self._zero[:, None, None]) * self._fine
-        return np.asarray(self._flat[self._at] // self._fine + self._zero[self.channel])
+        return self.ordered(numbers)
 
     def put(self, part: slice, numbers: Int64, prediction: Int64) -> None:
         """Put a part's numbers in, and how far off their prediction was."""

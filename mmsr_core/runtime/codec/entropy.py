@@ -20,6 +20,7 @@ BASE_HEAD = 2
 """Bytes of a base layer before its channels' bounds, of 4 bytes each, and its stream."""
 KINDS = 32
 _HEAVIEST = 2**20
+_LEAST_SCALE = 1e-6
 _FEWEST = 4
 _LANE = 512
 """Bytes of a stream for which a lane, which costs four, is worth its speed."""
@@ -52,17 +53,50 @@ class Model:
             made[kind, :, 1:] = np.cumsum(shared, axis=1)
         return made.reshape(-1, size + 1)
 
+    @cached_property
+    def _lengths(self) -> Floats:
+        """(kinds·(p+1), 2^bits): the bits that each number takes."""
+        counts = np.diff(self.tables.astype(np.float32), axis=1)
+        return np.asarray(np.log2(TOTAL) - np.log2(counts), np.float32)
+
+    def thrifty(self, quantiser: Quantiser, codes: Floats, thrift: int) -> Int64:
+        """Numbers (c,h,w) for codes: of the two beside each the one whose squared distance in
+        steps and bits, each worth `thrift` hundredths, cost less together.
+
+        Numbers are decided on in the order in which they will be read; what one does to the
+        prediction of others isn't looked at.
+        """
+        zero, price = quantiser.zero, thrift / 100
+        plane = Plane(codes.shape, self.bits, zero)
+        wanted = plane.ordered(quantiser.places(codes))
+        for part in plane.parts():
+            near = plane.neighbours(part)
+            prediction = plane.predicted(part, near, self.weights)
+            rows = self._row(plane, part, near, prediction)
+            below = np.floor(wanted[part])
+            middle = zero[plane.channel[part]]
+            levels = np.stack([below, below + 1])
+            numbers = np.clip(levels.astype(np.int64) + middle, 0, 2**self.bits - 1)
+            missed = wanted[part] - (numbers - middle)
+            costs = np.square(missed) + price * self._lengths[rows, numbers]
+            cheaper = numbers[costs.argmin(0), np.arange(len(rows))]
+            plane.put(part, cheaper, prediction)
+        return plane.numbers()
+
+    def _row(self, plane: Plane, part: slice, near: Int64, prediction: Int64) -> Int64:
+        """Which of the tables' rows hold for a part's numbers."""
+        kinds = plane.kinds(part, near, self.weights)
+        return np.asarray(kinds * (fineness(self.bits) * (2**self.bits - 1) + 1) + prediction)
+
     def encode(self, numbers: Int64, zero: Int64) -> tuple[int, bytes]:
         """Numbers (c,h,w) as a stream, and how many lanes it has."""
         plane = Plane(numbers.shape, self.bits, zero)
         ordered = plane.fill(numbers)
-        rows = np.empty(ordered.shape, np.int64)
         whole = slice(0, len(ordered))
         near = plane.neighbours(whole)
         prediction = plane.predicted(whole, near, self.weights)
         plane.put(whole, ordered, prediction)
-        kinds = plane.kinds(whole, near, self.weights)
-        rows = kinds * (fineness(self.bits) * (2**self.bits - 1) + 1) + prediction
+        rows = self._row(plane, whole, near, prediction)
         starts = self.tables[rows, ordered]
         counts = self.tables[rows, ordered + 1] - starts
         size = -np.log2(counts / TOTAL).sum() / 8
@@ -73,12 +107,11 @@ class Model:
         """The numbers (c,h,w) of a stream; Damaged when it is none, or of another size."""
         plane = Plane(shape, self.bits, zero)
         decoder = Decoder(data, lanes)
-        predictions = fineness(self.bits) * (2**self.bits - 1) + 1
         for part in plane.parts():
             near = plane.neighbours(part)
             prediction = plane.predicted(part, near, self.weights)
-            kinds = plane.kinds(part, near, self.weights)
-            numbers = decoder.decode(self.tables, kinds * predictions + prediction)
+            rows = self._row(plane, part, near, prediction)
+            numbers = decoder.decode(self.tables, rows)
             plane.put(part, numbers, prediction)
         decoder.finish()
         return plane.numbers()
@@ -98,13 +131,19 @@ class Models:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 by_bits = {bits: _model(file, bits, channels) for bits in _ALL_BITS}
-                return cls(by_bits, rounding_of(file))
+                return cls(by_bits, rounding_of(file, channels))
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
             problem = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(f"{origin}: no tables of a codec ({problem})") from None
 
     def __getitem__(self, bits: int) -> Model:
         return self.by_bits[bits]
+
+    def numbers(self, quantiser: Quantiser, codes: Floats) -> Int64:
+        """The numbers (c,h,w) that a file is to hold of codes."""
+        if not self.rounding.thrift:
+            return quantiser.quantised(codes)
+        return self.by_bits[quantiser.bits].thrifty(quantiser, codes, self.rounding.thrift)
 
     def bounds(self, quantiser: Quantiser) -> bytes:
         """What a file has to say of its quantiser's."""
@@ -130,23 +169,19 @@ class Models:
 _ALL_BITS = range(1, MOST_BITS + 1)
 
 
-def coded_size(codes: Floats, bits: int, tables: Mapping[str, Any]) -> int:
-    """Bytes that a code map (c,h,w) takes with so many bits a number, its bounds included.
-
-    `tables` are those of `learn_tables`; ValueError when they don't fit.
-    """
-    rounding = rounding_of(tables)
-    quantiser = rounding.quantiser(bits, codes)
-    model = _model(tables, bits, len(codes))
-    _, stream = model.encode(quantiser.quantised(codes), quantiser.zero)
-    return BASE_HEAD + (4 * len(codes) if rounding.reach is None else 0) + len(stream)
-
-
-def rounding_of(tables: Mapping[str, Any]) -> Rounding:
+def rounding_of(tables: Mapping[str, Any], channels: int) -> Rounding:
     """What tables were learnt for; ValueError when they say nothing sensible."""
     reach = int(_checked(tables, "reach", (), 1)) if "reach" in tables else None
-    dead_zone = int(_checked(tables, "dead_zone", (), 0)) if "dead_zone" in tables else 0
-    return Rounding(reach, dead_zone)
+    thrift = int(_checked(tables, "thrift", (), 0)) if "thrift" in tables else 0
+    if reach is None or "scales1" not in tables:
+        return Rounding(reach, thrift)
+    scales = {bits: tables[f"scales{bits}"] for bits in _ALL_BITS}
+    for bits, found in scales.items():
+        if found.dtype != np.float32 or found.shape != (2, channels):
+            raise ValueError(f"scales{bits} is {found.dtype} of shape {found.shape}")
+        if not ((found > _LEAST_SCALE) & (found < 1 / _LEAST_SCALE)).all():
+            raise ValueError(f"scales{bits} is out of bounds")
+    return Rounding(reach, thrift, scales)
 
 
 def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:
@@ -170,4 +205,4 @@ def _checked(file: Mapping[str, Any], name: str, shape: tuple[int, ...], least: 
     return np.asarray(array, np.int64)
 
 
-__all__ = ["BASE_HEAD", "KINDS", "Damaged", "Model", "Models", "coded_size"]
+__all__ = ["BASE_HEAD", "KINDS", "Damaged", "Model", "Models"]

@@ -18,20 +18,21 @@ from mmsr_core.runtime.codec.context import (
     Weights,
     fineness,
 )
-from mmsr_core.runtime.codec.entropy import KINDS
+from mmsr_core.runtime.codec.entropy import KINDS, Model
 from mmsr_core.runtime.codec.quantiser import MOST_BITS, NEAREST, Rounding
 from mmsr_core.runtime.tiles import Floats
 
+Table = npt.NDArray[np.integer | np.float32]
 _LARGEST = 2**20
 _LEAST_BITS = 0.1
 """What any place is taken to cost."""
+_ROUNDS = 2
+"""Times that tables are learnt again from the numbers that pay by those before."""
 _TRUST = 400.0
 """Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
 
 
-def learn_tables(
-    maps: Iterable[Floats], rounding: Rounding = NEAREST
-) -> dict[str, npt.NDArray[np.integer]]:
+def learn_tables(maps: Iterable[Floats], rounding: Rounding = NEAREST) -> dict[str, Table]:
     """The tables for every number of bits, from code maps (c,h,w) float32, one a photograph.
 
     They hold for codes that are rounded so. Fifty maps of 32×32 and more are enough; ValueError
@@ -40,13 +41,17 @@ def learn_tables(
     held = [np.asarray(codes, np.float32) for codes in maps]
     if not held:
         raise ValueError("no code map to learn from")
-    made: dict[str, npt.NDArray[np.integer]] = {}
+    made: dict[str, Table] = {}
     if rounding.reach is not None:
         made["reach"] = np.asarray(rounding.reach, np.int32)
-    if rounding.dead_zone:
-        made["dead_zone"] = np.asarray(rounding.dead_zone, np.int32)
+    if rounding.thrift:
+        made["thrift"] = np.asarray(rounding.thrift, np.int32)
     for bits in range(1, MOST_BITS + 1):
+        if rounding.scales is not None:
+            made[f"scales{bits}"] = np.asarray(rounding.scales[bits], np.float32)
         weights, counts = _learned(bits, held, rounding)
+        for _ in range(_ROUNDS if rounding.thrift else 0):
+            weights, counts = _learned(bits, held, rounding, Model(bits, weights, counts))
         made[f"predict{bits}"] = weights.predict.astype(np.int32)
         made[f"spread{bits}"] = weights.spread.astype(np.int32)
         made[f"thresholds{bits}"] = weights.thresholds
@@ -54,7 +59,7 @@ def learn_tables(
     return made
 
 
-def write_tables(tables: Mapping[str, npt.NDArray[np.integer]]) -> bytes:
+def write_tables(tables: Mapping[str, Table]) -> bytes:
     """The tables as npz, the same bytes for the same tables."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -70,9 +75,11 @@ def write_tables(tables: Mapping[str, npt.NDArray[np.integer]]) -> bytes:
 class _Visited:
     """A photograph's numbers in the order of the waves, and what is known of them beforehand."""
 
-    def __init__(self, bits: int, codes: Floats, rounding: Rounding) -> None:
+    def __init__(self, bits: int, codes: Floats, rounding: Rounding, model: Model | None) -> None:
         quantiser = rounding.quantiser(bits, codes)
         numbers = quantiser.quantised(codes)
+        if model is not None:
+            numbers = model.thrifty(quantiser, codes, rounding.thrift)
         self.plane = Plane(numbers.shape, bits, quantiser.zero)
         self.numbers = self.plane.fill(numbers)
         self.whole = slice(0, len(self.numbers))
@@ -87,8 +94,11 @@ class _Visited:
         return prediction
 
 
-def _learned(bits: int, maps: list[Floats], rounding: Rounding) -> tuple[Weights, Int64]:
-    seen = [_Visited(bits, codes, rounding) for codes in maps]
+def _learned(
+    bits: int, maps: list[Floats], rounding: Rounding, model: Model | None = None
+) -> tuple[Weights, Int64]:
+    """Weights and counts for maps whose numbers are the nearest, or those that pay by `model`."""
+    seen = [_Visited(bits, codes, rounding, model) for codes in maps]
     channels = maps[0].shape[0]
     predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
     weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64))

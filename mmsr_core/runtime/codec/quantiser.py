@@ -1,5 +1,6 @@
 """A code map as whole numbers, channel by channel (Eq. 4), and back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,11 +24,11 @@ class Quantiser:
     bits: int
     low: npt.NDArray[np.float16]
     high: npt.NDArray[np.float16]
-    dead_zone: int = 0
-    """Hundredths of a step by which rounding leans to 0; a decoder needn't know."""
+    scales: Floats | None = None
+    """(2,c): by how much Δ is larger in coding, and in decoding. None: not at all."""
 
     @classmethod
-    def fitted(cls, bits: int, codes: Floats, dead_zone: int = 0) -> Self:
+    def fitted(cls, bits: int, codes: Floats) -> Self:
         """The quantiser of this code map (c,h,w), its bounds rounded outwards.
 
         ValueError for codes that float16 doesn't hold, or that are not finite.
@@ -39,7 +40,7 @@ class Quantiser:
         low, high = least.astype(np.float16), greatest.astype(np.float16)
         low = np.where(low > least, np.nextafter(low, np.float16(-np.inf)), low)
         high = np.where(high < greatest, np.nextafter(high, np.float16(np.inf)), high)
-        return cls(bits, low, high, dead_zone)
+        return cls(bits, low, high)
 
     @property
     def top(self) -> int:
@@ -48,9 +49,14 @@ class Quantiser:
 
     @property
     def step(self) -> npt.NDArray[np.float32]:
-        """Δ (c,)."""
+        """Δ (c,), before it is scaled."""
         width = self.high.astype(np.float32) - self.low.astype(np.float32)
         return np.asarray(np.where(width > 0, width / np.float32(self.top), np.float32(1)))
+
+    def _scaled(self, which: int) -> Floats:
+        """Δ (c,1,1) in coding (0) or in decoding (1)."""
+        step = self.step if self.scales is None else self.step * self.scales[which]
+        return np.asarray(step[:, None, None])
 
     @property
     def zero(self) -> npt.NDArray[np.int64]:
@@ -58,19 +64,19 @@ class Quantiser:
         zero = np.rint(-self.low.astype(np.float32) / self.step)
         return np.asarray(np.clip(zero, 0, self.top), np.int64)
 
+    def places(self, codes: Floats) -> Floats:
+        """Where codes (c,h,w) lie between the numbers, z being 0."""
+        return np.asarray(codes / self._scaled(0), np.float32)
+
     def quantised(self, codes: Floats) -> npt.NDArray[np.int64]:
-        """Codes (c,h,w) as numbers from 0 to `top`."""
-        steps = codes / self.step[:, None, None]
-        if self.dead_zone:
-            nearer = np.maximum(np.abs(steps) - np.float32(self.dead_zone / 100), 0)
-            steps = np.copysign(nearer, steps)
-        numbers = np.rint(steps).astype(np.int64)
+        """Codes (c,h,w) as the nearest numbers from 0 to `top`."""
+        numbers = np.rint(self.places(codes)).astype(np.int64)
         return np.asarray(np.clip(numbers + self.zero[:, None, None], 0, self.top))
 
     def codes(self, numbers: npt.NDArray[np.int64]) -> Floats:
         """What the decoder is given: Δ·(q − z), float32."""
         shifted = (numbers - self.zero[:, None, None]).astype(np.float32)
-        return np.asarray(shifted * self.step[:, None, None], np.float32)
+        return np.asarray(shifted * self._scaled(1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,16 @@ class Rounding:
 
     reach: int | None = None
     """How far from 0 the levels of every channel go; None: as far as its codes in an image."""
-    dead_zone: int = 0
-    """See `Quantiser`. Small codes cost more bits than they are worth."""
+    thrift: int = 0
+    """What a bit is worth, in hundredths of a squared step. An encoder then takes the number next
+    to the nearest where its bits save more than that; a decoder needn't know."""
+    scales: Mapping[int, Floats] | None = None
+    """Where there is a reach: by number of bits, see `Quantiser`."""
 
     def quantiser(self, bits: int, codes: Floats) -> Quantiser:
         """That of a code map (c,h,w); ValueError for codes that it doesn't hold."""
         if self.reach is None:
-            return Quantiser.fitted(bits, codes, self.dead_zone)
+            return Quantiser.fitted(bits, codes)
         if not np.isfinite(codes).all():
             raise ValueError("its codes are not finite")
         return self.fixed(bits, len(codes))
@@ -93,7 +102,8 @@ class Rounding:
     def fixed(self, bits: int, channels: int) -> Quantiser:
         """Where there is a reach, that of every code map."""
         high = np.full(channels, self.reach, np.float16)
-        return Quantiser(bits, -high, high, self.dead_zone)
+        scales = None if self.scales is None else self.scales[bits]
+        return Quantiser(bits, -high, high, scales)
 
 
 NEAREST = Rounding()

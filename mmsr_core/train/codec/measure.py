@@ -1,14 +1,14 @@
 """What a trained codec makes of photographs: code maps, and qualities at every number of bits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
-from mmsr_core.runtime.codec.entropy import coded_size, rounding_of
+from mmsr_core.runtime.codec.codemap import encode_map
+from mmsr_core.runtime.codec.entropy import Models
 from mmsr_core.runtime.codec.quantiser import MOST_BITS
 from mmsr_core.runtime.image import to_float
 from mmsr_core.runtime.tiles import Floats
@@ -21,8 +21,6 @@ LARGEST = 1024
 CODES = 2**23
 """Codes that the tables are learnt from, about: what 128 photographs of 512×512 have in 16
 channels."""
-
-Tables = Mapping[str, npt.NDArray[np.integer]]
 
 
 def code_maps(
@@ -42,7 +40,7 @@ def code_maps(
 def measure_qualities(
     codec: Any,
     photographs: Sequence[Bytes],
-    tables: Tables,
+    models: Models,
     device: torch.device,
     report: Report,
 ) -> list[dict[str, Any]]:
@@ -54,7 +52,7 @@ def measure_qualities(
     for bits in range(1, MOST_BITS + 1):
         rows = []
         for done, photograph in enumerate(photographs, 1):
-            rows.append(_measured(codec, whole_cells(photograph, LARGEST), bits, tables, device))
+            rows.append(_measured(codec, whole_cells(photograph, LARGEST), bits, models, device))
             measured = (bits - 1) * len(photographs) + done
             report("qualities", measured, MOST_BITS * len(photographs))
         bpp, psnr, similarity = np.mean(rows, axis=0).tolist()
@@ -65,16 +63,16 @@ def measure_qualities(
 
 
 def _measured(
-    codec: Any, photograph: Bytes, bits: int, tables: Tables, device: torch.device
+    codec: Any, photograph: Bytes, bits: int, models: Models, device: torch.device
 ) -> tuple[float, float, float]:
     """Bits per pixel, PSNR in dB and MS-SSIM of one photograph of whole cells."""
     codes = _encoded(codec, photograph, device)
-    quantiser = rounding_of(tables).quantiser(bits, codes)
-    seen = quantiser.codes(quantiser.quantised(codes))
+    data, quantiser, numbers = encode_map(models, bits, codes)
+    seen = quantiser.codes(numbers.astype(np.int64))
     with torch.inference_mode():
         answer = codec.decoder(torch.from_numpy(seen)[None].to(device))[0]
     decoded, original = answer.permute(1, 2, 0).cpu().numpy(), to_float(photograph)
-    rate = 8 * coded_size(codes, bits, tables) / (photograph.shape[0] * photograph.shape[1])
+    rate = 8 * len(data) / (photograph.shape[0] * photograph.shape[1])
     return rate, psnr_rgb(decoded, original), ms_ssim_rgb(decoded, original)
 
 

@@ -58,6 +58,8 @@ class CodecRecipe(Strict):
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
     held: Count = 16
     """Photographs that are not learnt from: the bundle's table of qualities is measured on them."""
+    start: Path | None = None
+    """The weights.pt of another run to begin from; what they lack begins as it would without."""
     codec: Component = Component(name="resgdn")
     training: CodecFit = CodecFit()
 

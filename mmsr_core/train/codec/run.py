@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
@@ -59,12 +60,20 @@ class CodecRun:
         return cls(directory, parse_codec(read_json(directory / RECIPE), str(directory / RECIPE)))
 
     def build(self, catalog: Catalog) -> nn.Module:
-        """The codec with its initial weights, the same at every call; RecipeError for an option's
-        value that it refuses."""
+        """The codec with random weights, the same at every call; RecipeError for an option's value
+        that it refuses."""
         torch.manual_seed(self.recipe.seed)
         codec = catalog.codec(self.recipe.codec.name)
         with building(f"codec {codec.name}"):
             return codec.build(**self.recipe.codec.options)
+
+    def initial(self, catalog: Catalog) -> nn.Module:
+        """What training begins with; RecipeError when the weights to start from are none of this
+        codec."""
+        module = self.build(catalog)
+        if self.recipe.start is not None:
+            _begin_from(self.recipe.start, module)
+        return module
 
     @property
     def is_fitted(self) -> bool:
@@ -118,7 +127,7 @@ class CodecRun:
 
     def _fingerprint(self, recipe: CodecRecipe) -> dict[str, Any]:
         """Everything that the weights depend on."""
-        facts = recipe.model_dump(mode="json", include={"seed", "data", "held", "codec"})
+        facts = recipe.model_dump(mode="json", include={"seed", "data", "held", "start", "codec"})
         return facts | {"training": recipe.training.essence()}
 
     def _check_fingerprint(self) -> None:
@@ -132,3 +141,15 @@ class CodecRun:
                     f"{self.directory}: was trained with another {key}; restore the recipe, or "
                     "choose another --out"
                 )
+
+
+def _begin_from(path: Path, module: nn.Module) -> None:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        strange = module.load_state_dict(found, strict=False).unexpected_keys
+    except OSError as error:
+        raise RecipeError(f"start: cannot read {path} ({error.strerror})") from None
+    except (RuntimeError, AttributeError, UnpicklingError, EOFError):
+        strange = ["all"]
+    if strange:
+        raise RecipeError(f"start: {path} holds no weights of this codec with these options")

@@ -13,8 +13,8 @@ from torch import nn
 from mmsr_core.draft import CodecDraft
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
+from mmsr_core.runtime.codec.entropy import Models
 from mmsr_core.runtime.codec.learn import learn_tables, write_tables
-from mmsr_core.runtime.codec.quantiser import Rounding
 from mmsr_core.train.codec.fit import fit
 from mmsr_core.train.codec.measure import code_maps, measure_qualities
 from mmsr_core.train.codec.photographs import find_photographs, load_photographs
@@ -39,7 +39,7 @@ def train_codec(
     learnt from the photographs learnt from, the qualities measured on those held back.
     """
     recipe.check(catalog)
-    module = CodecRun(out, recipe).build(catalog)  # a bad value of an option shows now
+    module = CodecRun(out, recipe).initial(catalog)  # a bad value of an option shows now
     smallest = int(module.smallest)  # type: ignore[arg-type]
     if recipe.training.patch < smallest:
         raise RecipeError(
@@ -54,9 +54,10 @@ def train_codec(
     fabric = lf.Fabric(accelerator="auto", devices=1)
     trained: Any = fabric.to_device(run.trained(catalog))
     maps = code_maps(trained, photographs.learnt, fabric.device, report)
-    tables = learn_tables(maps, Rounding(trained.reach, trained.dead_zone))
-    run.save_tables(write_tables(tables))
-    qualities = measure_qualities(trained, photographs.held, tables, fabric.device, report)
+    tables = write_tables(learn_tables(maps, trained.rounding))
+    run.save_tables(tables)
+    models = Models.read(tables, trained.channels, str(run.directory))
+    qualities = measure_qualities(trained, photographs.held, models, fabric.device, report)
     run.save_scores({"photographs": len(photographs.held), "qualities": qualities})
     return run
 

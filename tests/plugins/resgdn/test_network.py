@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -25,9 +26,26 @@ def test_every_variant_keeps_the_contract_of_a_codec(variant, codes):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_shortcut_a_price_and_a_fixed_range_keep_it_too(variant):
-    options = {"shortcut": True, "price": 1.0, "range": "fixed", "rounding": "nearest"}
+@pytest.mark.parametrize("range", ["fixed", "learnt"])
+def test_a_shortcut_a_price_and_ranges_that_images_share_keep_it_too(variant, range):
+    options = {"shortcut": True, "price": 1.0, "range": range, "rounding": "nearest"}
     check_codec(CODEC, widths=WIDTHS, variant=variant, codes=12, **options)
+
+
+def test_learnt_steps_are_at_first_those_of_a_fixed_range():
+    rounding = CODEC.build(widths=WIDTHS, range="learnt").rounding
+    assert rounding.reach == CODEC.build(widths=WIDTHS, range="fixed").rounding.reach
+    assert all((scales == 1).all() for scales in rounding.scales.values())
+
+
+def test_a_rate_that_is_not_learnt_has_the_scales_of_the_nearest():
+    module = CODEC.build(widths=WIDTHS, range="learnt", bits=(4, 8))
+    with torch.no_grad():
+        module.scales.logs[0] -= 0.1
+    scales = module.rounding.scales
+    assert np.array_equal(scales[1], scales[4])
+    assert np.array_equal(scales[7], scales[8])
+    assert (scales[4] < scales[8]).all()
 
 
 def test_each_transform_has_the_paper_s_eleven_convolutions_each_with_its_gdn():
@@ -99,6 +117,7 @@ def test_the_radii_are_the_least_that_hold(residual):
         ({"rates": "two"}, 'no rates named "two"'),
         ({"price": -1.0}, "price is -1.0"),
         ({"dead_zone": 50}, "from 0 to 49"),
+        ({"thrift": -1}, "thrift is -1"),
     ],
 )
 def test_options_that_make_no_codec_are_refused(options, said):

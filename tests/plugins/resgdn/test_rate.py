@@ -36,22 +36,37 @@ def test_codes_that_their_neighbours_foretell_cost_less():
     assert learnt(smooth) < 0.8 * learnt(rough)
 
 
-def test_no_code_counts_on_what_comes_after_it():
+def test_codes_that_the_first_channel_foretells_cost_less():
+    torch.manual_seed(1)
+    first = 10 * torch.randn(2, 1, 24, 24)
+    slope = torch.nn.functional.pad(first, (1, 1))[..., 2:] - first + torch.randn(2, 1, 24, 24)
+    apart = torch.cat([first, slope.flip(2)], 1)
+    assert learnt(torch.cat([first, slope], 1)) < 0.8 * learnt(apart)
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"), [((0, 4, 3), (0, 4, 3)), ((0, 4, 3), (1, 3, 3)), ((1, 4, 3), (1, 4, 3))]
+)
+def test_no_code_counts_on_what_is_read_after_it(changed, same):
+    """The first channel is read ahead of the others, by what its codes foretell of theirs."""
     torch.manual_seed(0)
     model = Rate(3, 1)
     with torch.no_grad():
-        model.predict.normal_()
+        for weights in (model.predict, model.first):
+            weights.normal_(std=0.01)
     maps = torch.randn(1, 3, 6, 7)
-    changed = maps.clone()
-    changed[:, :, 4, 3:] += 5  # the end of a row, and all below
-    changed[:, :, 5:] += 5
+    other = maps.clone()
+    channel, row, column = changed
+    other[:, channel, row, column:] += 5
+    other[:, channel, row + 1 :] += 5
 
     def spent(of):
         torch.manual_seed(3)
         with torch.no_grad():
-            return model.lengths(of, torch.zeros(1, dtype=torch.long))
+            return model.lengths(of, torch.zeros(1, dtype=torch.long))[0]
 
-    before, after = spent(maps), spent(changed)
-    assert torch.equal(before[:, :, :4], after[:, :, :4])
-    assert torch.equal(before[:, :, 4, :3], after[:, :, 4, :3])
-    assert not torch.equal(before[:, :, 4, 3:], after[:, :, 4, 3:])
+    before, after = spent(maps), spent(other)
+    channel, row, column = same
+    assert torch.equal(before[channel, :row], after[channel, :row])
+    assert torch.equal(before[channel, row, : column - 1], after[channel, row, : column - 1])
+    assert not torch.equal(before[channel, row, column:], after[channel, row, column:])

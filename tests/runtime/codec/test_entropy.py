@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmsr_core.errors import BundleError
 from mmsr_core.runtime.codec.codemap import decode_map, encode_map
 from mmsr_core.runtime.codec.context import SIGNS, Weights, fineness
-from mmsr_core.runtime.codec.entropy import KINDS, Model, Models, coded_size
+from mmsr_core.runtime.codec.entropy import KINDS, Model, Models
 from mmsr_core.runtime.codec.learn import learn_tables, write_tables
 from mmsr_core.runtime.codec.quantiser import Rounding
 from mmsr_core.runtime.codec.rans import TOTAL, Damaged
@@ -70,27 +70,35 @@ def test_with_a_fixed_range_a_code_map_comes_back_and_tells_no_bounds(fixed, bit
     ).all()
 
 
-def test_the_size_with_a_fixed_range_is_that_of_the_base_layer(fixed):
+@pytest.fixture(scope="module")
+def thrifty():
     maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
-    size = coded_size(smooth(32, 32), 5, learn_tables(maps, Rounding(reach=2)))
-    assert size == len(encode_map(fixed, 5, smooth(32, 32))[0])
+    return Models.read(write_tables(learn_tables(maps, Rounding(thrift=10))), CHANNELS, "test")
 
 
-def test_a_dead_zone_makes_small_codes_zeros_and_the_stream_shorter():
-    maps = [code_map(photograph(96, 96, seed)) for seed in range(4)]
-    plain, leaning = (
-        Models.read(write_tables(learn_tables(maps, rounding)), CHANNELS, "test")
-        for rounding in (Rounding(), Rounding(dead_zone=20))
-    )
+def test_thrift_takes_the_nearest_number_or_the_one_on_its_other_side(thrifty):
     codes = code_map(photograph(256, 256, seed=99))
-    longer, quantiser, numbers = encode_map(plain, 5, codes)
-    shorter, _, fewer = encode_map(leaning, 5, codes)
-    assert len(shorter) < len(longer)
-    zero = quantiser.zero[:, None, None]
-    steps = np.abs(codes / quantiser.step[:, None, None])
-    assert ((fewer == zero) == (steps <= 0.7)).mean() > 0.999
-    assert ((numbers == zero) == (steps <= 0.5)).mean() > 0.999
-    assert (decode_map(leaning, shorter, CHANNELS, 32, 32)[1] == fewer).all()
+    _, quantiser, numbers = encode_map(thrifty, 5, codes)
+    places = np.clip(quantiser.places(codes) + quantiser.zero[:, None, None], 0, quantiser.top)
+    assert (np.abs(numbers - places) < 1).all()
+    nearest = quantiser.quantised(codes)
+    assert 0 < (numbers != nearest).mean() < 0.2
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6])
+def test_thrift_saves_more_than_the_distance_that_it_costs(thrifty, bits):
+    codes = code_map(photograph(256, 256, seed=99))
+    _, quantiser, frugal = encode_map(thrifty, bits, codes)
+    places, costs = quantiser.places(codes) + quantiser.zero[:, None, None], []
+    for numbers in (quantiser.quantised(codes), frugal.astype(np.int64)):
+        _, stream = thrifty[bits].encode(numbers, quantiser.zero)
+        costs.append(np.square(places - numbers).sum() + 0.1 * 8 * len(stream))
+    assert costs[1] < costs[0]
+
+
+def test_what_thrift_wrote_is_read_again(thrifty):
+    data, _, numbers = encode_map(thrifty, 5, smooth(40, 30))
+    assert (decode_map(thrifty, data, CHANNELS, 40, 30)[1] == numbers).all()
 
 
 def test_codes_that_are_not_finite_are_refused_with_a_fixed_range(fixed):
@@ -130,11 +138,6 @@ def test_contexts_save_a_tenth_of_what_each_channel_alone_takes(models, bits):
         shares = np.unique(channel, return_counts=True)[1] / channel.size
         alone -= (shares * np.log2(shares)).sum() * channel.size / 8
     assert len(data) < 0.9 * alone
-
-
-def test_the_size_is_that_of_the_base_layer(models):
-    codes = smooth(32, 32)
-    assert coded_size(codes, 5, arrays()) == len(encode_map(models, 5, codes)[0])
 
 
 GOLDEN = {3: "4bf58eb01a69e875", 6: "b754bf24ad1f1191", 8: "219ec3f6960f6e98"}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmsr_core.plugin.catalog import Catalog, Entry
 from mmsr_core.plugin.components import Codec
+from mmsr_core.runtime.codec.quantiser import NEAREST
 from mmsr_core.train.codec.recipe import CodecRecipe, parse_codec
 
 
@@ -16,7 +17,7 @@ class Blocks(nn.Module):
     """One convolution over each cell, and one back; its loss has noise, as roundings have."""
 
     channels, smallest, encoder_radius, decoder_radius = 2, 16, 0, 0
-    reach, dead_zone = None, 0
+    rounding = NEAREST
 
     def __init__(self, gain: float) -> None:
         super().__init__()
@@ -44,12 +45,18 @@ def codecs() -> Catalog:
 def make_recipe() -> Callable[..., CodecRecipe]:
     """make_recipe(**changes to its training): a tiny codec's recipe."""
 
-    def make(held: int = 2, options: dict[str, Any] | None = None, **training: Any) -> CodecRecipe:
+    def make(
+        held: int = 2,
+        options: dict[str, Any] | None = None,
+        start: str | None = None,
+        **training: Any,
+    ) -> CodecRecipe:
         settings = {"steps": 6, "batch": 2, "patch": 16, "rate": 1e-2, "save_every": 3}
         table = {
             "kind": "codec",
             "name": "tiny",
             "held": held,
+            "start": start,
             "data": [{"folder": "photos", "licence": "CC0"}],
             "codec": {"name": "blocks", "options": options or {}},
             "training": settings | training,

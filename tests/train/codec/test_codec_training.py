@@ -71,6 +71,33 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(train, codecs, monke
     assert resumed.scores() == whole.scores()
 
 
+def test_a_run_may_start_from_the_weights_of_another(train, codecs, make_recipe):
+    first = train("first")
+    still = make_recipe(start=str(first.directory / "weights.pt"), rate=1e-12)
+    assert torch.allclose(weights(train("still", still), codecs), weights(first, codecs))
+
+
+def test_a_finished_run_is_read_where_the_one_it_started_from_is_gone(train, codecs, make_recipe):
+    first = train("first").directory / "weights.pt"
+    second = train("second", make_recipe(start=str(first)))
+    first.unlink()
+    assert torch.isfinite(weights(second, codecs)).all()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"no weights", {"encoder.weight": torch.ones(3)}, {"a": torch.ones(1)}]
+)
+def test_weights_of_something_else_are_no_start(train, root, make_recipe, content):
+    path = root / "weights.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(RecipeError, match=r"^start: .*weights\.pt"):
+        train("run", make_recipe(start=str(path)))
+    assert not (root / "run").exists()
+
+
 def test_a_run_goes_on_with_its_own_recipe_alone(train, make_recipe):
     train("run")
     with pytest.raises(RecipeError, match="add --resume"):

@@ -42,21 +42,24 @@ def fineness(bits: int) -> int:
 class Weights:
     """Of one number of bits: `predict` (c,11) for the neighbours and the first channel, `spread`
     (c,14) for the signs of a miss, `thresholds` (k−1,), rising, between the k kinds of place.
-    Integers."""
+    Integers; `used` (c,) says which channels are coded: all numbers of the others stand for 0."""
 
     predict: Int64
     spread: Int64
     thresholds: Int64
+    used: npt.NDArray[np.bool_]
 
 
 class Plane:
     """A code map around which, and before whose first channel, lie zeros.
 
     Values are distances from the zero point, misses those from the prediction, both in fine
-    steps.
+    steps. Channels that are not `used` (c,) stay 0, and nobody visits them.
     """
 
-    def __init__(self, size: tuple[int, ...], bits: int, zero: Int64) -> None:
+    def __init__(
+        self, size: tuple[int, ...], bits: int, zero: Int64, used: npt.NDArray[np.bool_]
+    ) -> None:
         channels, height, width = size
         shape = (channels + _BEFORE, height + 2 * _MARGIN, width + 2 * _MARGIN)
         self._values = np.zeros(shape, np.int64)
@@ -72,13 +75,16 @@ class Plane:
         self._missed = np.array(
             [rows * stride + columns - back * plane for back, rows, columns in _MISSES]
         )
-        c, y, x = np.indices((channels, height, width)).reshape(3, -1)
+        places = np.flatnonzero(np.repeat(used, height * width))
+        c, y, x = np.unravel_index(places, (channels, height, width))
         waves = x + 2 * y + _LAG * c
-        self._order = np.argsort(waves, kind="stable")
-        self.channel: npt.NDArray[np.int64] = c[self._order]
-        self._at = (c * plane + y * stride + x)[self._order]
+        order = np.argsort(waves, kind="stable")
+        self._order = places[order]
+        self.channel: npt.NDArray[np.int64] = c[order]
+        self._at = (c * plane + y * stride + x)[order]
         self._at += _BEFORE * plane + _MARGIN * (stride + 1)
-        self.waves = np.bincount(waves)
+        waves = np.bincount(waves)
+        self.waves = waves[waves > 0]
 
     def parts(self) -> Iterator[slice]:
         """The waves, as parts of the order in which the numbers are visited."""

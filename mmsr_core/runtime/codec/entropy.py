@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mmsr_core.errors import BundleError
 from mmsr_core.runtime.codec.context import PREDICTORS, SIGNS, Int64, Plane, Weights, fineness
 from mmsr_core.runtime.codec.quantiser import MOST_BITS, NEAREST, Quantiser, Rounding
-from mmsr_core.runtime.codec.rans import MOST_LANES, TOTAL, Damaged, Decoder, encode
+from mmsr_core.runtime.codec.rans import MOST_LANES, TOTAL, Damaged, Decoder, Ladder, encode
 from mmsr_core.runtime.tiles import Floats
 
 BASE_HEAD = 2
@@ -54,6 +54,10 @@ class Model:
         return made.reshape(-1, size + 1)
 
     @cached_property
+    def _ladder(self) -> Ladder:
+        return Ladder(self.tables)
+
+    @cached_property
     def _lengths(self) -> Floats:
         """(kinds·(p+1), 2^bits): the bits that each number takes."""
         counts = np.diff(self.tables.astype(np.float32), axis=1)
@@ -67,7 +71,7 @@ class Model:
         prediction of others isn't looked at.
         """
         zero, price = quantiser.zero, thrift / 100
-        plane = Plane(codes.shape, self.bits, zero)
+        plane = Plane(codes.shape, self.bits, zero, self.weights.used)
         wanted = plane.ordered(quantiser.places(codes))
         for part in plane.parts():
             near = plane.neighbours(part)
@@ -89,8 +93,9 @@ class Model:
         return np.asarray(kinds * (fineness(self.bits) * (2**self.bits - 1) + 1) + prediction)
 
     def encode(self, numbers: Int64, zero: Int64) -> tuple[int, bytes]:
-        """Numbers (c,h,w) as a stream, and how many lanes it has."""
-        plane = Plane(numbers.shape, self.bits, zero)
+        """Numbers (c,h,w) as a stream, and how many lanes it has; those of channels that aren't
+        used are 0 and left out."""
+        plane = Plane(numbers.shape, self.bits, zero, self.weights.used)
         ordered = plane.fill(numbers)
         whole = slice(0, len(ordered))
         near = plane.neighbours(whole)
@@ -105,13 +110,13 @@ class Model:
 
     def decode(self, data: bytes, lanes: int, shape: tuple[int, int, int], zero: Int64) -> Int64:
         """The numbers (c,h,w) of a stream; Damaged when it is none, or of another size."""
-        plane = Plane(shape, self.bits, zero)
+        plane = Plane(shape, self.bits, zero, self.weights.used)
         decoder = Decoder(data, lanes)
         for part in plane.parts():
             near = plane.neighbours(part)
             prediction = plane.predicted(part, near, self.weights)
             rows = self._row(plane, part, near, prediction)
-            numbers = decoder.decode(self.tables, rows)
+            numbers = decoder.decode(self._ladder, rows)
             plane.put(part, numbers, prediction)
         decoder.finish()
         return plane.numbers()
@@ -141,9 +146,11 @@ class Models:
 
     def numbers(self, quantiser: Quantiser, codes: Floats) -> Int64:
         """The numbers (c,h,w) that a file is to hold of codes."""
-        if not self.rounding.thrift:
-            return quantiser.quantised(codes)
-        return self.by_bits[quantiser.bits].thrifty(quantiser, codes, self.rounding.thrift)
+        model = self.by_bits[quantiser.bits]
+        if self.rounding.thrift:
+            return model.thrifty(quantiser, codes, self.rounding.thrift)
+        used = model.weights.used[:, None, None]
+        return np.where(used, quantiser.quantised(codes), quantiser.zero[:, None, None])
 
     def bounds(self, quantiser: Quantiser) -> bytes:
         """What a file has to say of its quantiser's."""
@@ -188,11 +195,14 @@ def _model(file: Mapping[str, Any], bits: int, channels: int) -> Model:
     most = fineness(bits) * (2**bits - 1)
     predict = _checked(file, f"predict{bits}", (channels, PREDICTORS), -_HEAVIEST)
     spread = _checked(file, f"spread{bits}", (channels, SIGNS), -_HEAVIEST)
+    used = np.ones(channels, bool)
+    if f"used{bits}" in file:
+        used = _checked(file, f"used{bits}", (channels,), 0) > 0
     thresholds = _checked(file, f"thresholds{bits}", (KINDS - 1,), -(2**40))
     counts = _checked(file, f"counts{bits}", (KINDS, 2 * most + 1), 1)
     if (np.diff(thresholds) < 0).any():
         raise ValueError(f"thresholds{bits} fall")
-    return Model(bits, Weights(predict, spread, thresholds), counts)
+    return Model(bits, Weights(predict, spread, thresholds, used), counts)
 
 
 def _checked(file: Mapping[str, Any], name: str, shape: tuple[int, ...], least: int) -> Int64:

@@ -6,6 +6,7 @@ Floats decide which integers there are; coding then uses the integers alone.
 import io
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ _LEAST_BITS = 0.1
 """What any place is taken to cost."""
 _ROUNDS = 2
 """Times that tables are learnt again from the numbers that pay by those before."""
+_RARELY = 1e-4
+"""Channels that so small a share of codes uses aren't coded: they take time, and show nothing."""
 _TRUST = 400.0
 """Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
 
@@ -55,6 +58,7 @@ def learn_tables(maps: Iterable[Floats], rounding: Rounding = NEAREST) -> dict[s
         made[f"predict{bits}"] = weights.predict.astype(np.int32)
         made[f"spread{bits}"] = weights.spread.astype(np.int32)
         made[f"thresholds{bits}"] = weights.thresholds
+        made[f"used{bits}"] = weights.used.astype(np.uint8)
         made[f"counts{bits}"] = counts.astype(np.uint32)
     return made
 
@@ -80,12 +84,18 @@ class _Visited:
         numbers = quantiser.quantised(codes)
         if model is not None:
             numbers = model.thrifty(quantiser, codes, rounding.thrift)
-        self.plane = Plane(numbers.shape, bits, quantiser.zero)
+        everything = np.ones(len(numbers), bool)
+        self.plane = Plane(numbers.shape, bits, quantiser.zero, everything)
         self.numbers = self.plane.fill(numbers)
         self.whole = slice(0, len(self.numbers))
         self.channel = self.plane.channel
         self.near = self.plane.neighbours(self.whole)
         self.values = (self.numbers - quantiser.zero[self.channel]) * fineness(bits)
+
+    def shares(self) -> Floats:
+        """(c,) of the numbers of each channel that don't stand for 0."""
+        some = np.bincount(self.channel, self.values != 0)
+        return np.asarray(some / np.bincount(self.channel), np.float32)
 
     def predict(self, weights: Weights) -> Int64:
         """(n,) predictions, their misses put into the plane."""
@@ -101,7 +111,9 @@ def _learned(
     seen = [_Visited(bits, codes, rounding, model) for codes in maps]
     channels = maps[0].shape[0]
     predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
-    weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64))
+    some = np.stack([one.shares() for one in seen]).mean(0)
+    used = some >= min(_RARELY, some.max())
+    weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64), used)
     fine = fineness(bits)
     misses, signs = [], []
     for one in seen:
@@ -114,7 +126,7 @@ def _learned(
     thresholds = _thresholds(expected, fine << SHIFT)
     kinds = np.searchsorted(thresholds, expected, side="right")
     counts = _counted(kinds, np.concatenate(misses), fine * (2**bits - 1))
-    return Weights(predict, spread, thresholds), counts
+    return replace(weights, spread=spread, thresholds=thresholds), counts
 
 
 def _thresholds(expected: Int64, step: int) -> Int64:

@@ -15,6 +15,7 @@ TOTAL = 1 << PRECISION
 MOST_LANES = 64
 _LOW = 1 << 23
 _WORD = 16
+RUNG = 16
 _STATE = 5
 """Bytes of a lane's last state."""
 
@@ -47,6 +48,23 @@ def encode(starts: Integers, counts: Integers, groups: Sequence[int], lanes: int
     return states.tobytes() + stream.astype("<u2").tobytes()
 
 
+class Ladder:
+    """Rows of cumulative frequencies as one rising sequence.
+
+    Each row starts 2^16 further up than the one before, so that one binary search finds symbols
+    of any rows.
+    """
+
+    def __init__(self, tables: npt.NDArray[np.uint16]) -> None:
+        """`tables` (rows, symbols+1): from 0 to `TOTAL`, rising. ValueError for 2^15 rows or more,
+        which would be too high."""
+        if len(tables) >= 1 << 31 - RUNG:
+            raise ValueError(f"{len(tables)} rows are too many")
+        offsets = np.arange(len(tables), dtype=np.int32) << RUNG
+        self.rungs: npt.NDArray[np.int32] = (tables + offsets[:, None]).ravel()
+        self.width = tables.shape[1]
+
+
 class Decoder:
     """Gives the symbols of a stream back, group by group."""
 
@@ -57,38 +75,38 @@ class Decoder:
             raise Damaged("it has no such length")
         states = np.zeros((lanes, 8), np.uint8)
         states[:, :_STATE] = np.frombuffer(data, np.uint8, head).reshape(lanes, _STATE)
-        self._state = states.view("<u8").ravel().astype(np.uint64)
-        self._words = np.frombuffer(data, "<u2", offset=head).astype(np.uint64)
+        self._state = states.view("<u8").ravel().astype(np.int64)
+        self._words = np.frombuffer(data, "<u2", offset=head).astype(np.int64)
         self._at = 0
         if not ((self._state >= _LOW) & (self._state < 1 << 39)).all():
             raise Damaged("a state out of range")
 
-    def decode(self, tables: npt.NDArray[np.uint16], rows: Integers) -> npt.NDArray[np.int64]:
-        """One symbol for each of `rows`, which are rows of `tables`.
+    def decode(self, ladder: Ladder, rows: Integers) -> npt.NDArray[np.int64]:
+        """One symbol for each of `rows`, which are rows of the ladder.
 
-        A row of `tables` holds cumulative frequencies, from 0 to `TOTAL`, rising. Damaged when
-        the stream ends before them.
+        Damaged when the stream ends before them.
         """
-        lanes = len(self._state)
+        lanes, rungs = len(self._state), ladder.rungs
         found = np.empty(len(rows), np.int64)
+        offsets = rows << RUNG
         for first in range(0, len(rows), lanes):
-            cumulative = tables[rows[first : first + lanes]]
-            held = self._state[: len(cumulative)]
-            slot = held & np.uint64(TOTAL - 1)
-            symbol = (cumulative[:, 1:-1] <= slot.astype(np.uint16)[:, None]).sum(1)
-            each = np.arange(len(symbol))
-            start = cumulative[each, symbol].astype(np.uint64)
-            count = cumulative[each, symbol + 1].astype(np.uint64) - start
-            held[:] = count * (held >> np.uint64(PRECISION)) + slot - start
-            low = np.flatnonzero(held < _LOW)
+            offset = offsets[first : first + lanes]
+            held = self._state[: len(offset)]
+            slot = (held & (TOTAL - 1)) + offset
+            above = rungs.searchsorted(slot.astype(np.int32), side="right")
+            start = rungs[above - 1]
+            held >>= PRECISION
+            held *= rungs[above] - start
+            held += slot - start
+            low = (held < _LOW).nonzero()[0]
             if low.size:
                 words = self._words[self._at : self._at + low.size]
                 if len(words) < low.size:
                     raise Damaged("it ends too early")
-                held[low] = (held[low] << np.uint64(_WORD)) | words
+                held[low] = (held[low] << _WORD) | words
                 self._at += low.size
-            found[first : first + lanes] = symbol
-        return found
+            found[first : first + lanes] = above
+        return np.asarray(found - 1 - rows * ladder.width, np.int64)
 
     def finish(self) -> None:
         """Damaged unless the stream ends here, as every sound one does."""

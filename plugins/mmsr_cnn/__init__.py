@@ -22,10 +22,10 @@ def _network_gain(
     data: RouterData,
     *,
     seed: int,
-    width: int = 16,
-    epochs: int = 30,
-    batch: int = 256,
-    rate: float = 2e-3,
+    width: int = 8,
+    epochs: int = 40,
+    batch: int = 64,
+    rate: float = 3e-3,
 ) -> tuple[Any, ...]:
     from mmsr_cnn.network import Schedule, fit_network
 

@@ -79,6 +79,33 @@ def test_the_mean_of_what_it_says_is_the_mean_error():
     assert np.allclose(told.mean(0), data.errors.mean(0), rtol=0.1)
 
 
+def test_a_gap_that_is_a_thousandth_of_the_errors_is_learnt():
+    learnt, unseen = make_data(), make_data(200, seed=1)
+    for data in (learnt, unseen):  # the middle route loses next to nothing against the dearest
+        data.errors[:, 1] = data.errors[:, 2] + 1e-3 * data.errors[:, 0]
+    told = apply(NETWORK.fit(learnt, seed=0, epochs=20), unseen.features)
+    gap, truth = (errors[:, 1] - errors[:, 2] for errors in (told, unseen.errors))
+    assert np.square(gap - truth).mean() < 0.3 * truth.var()
+
+
+def test_flat_tiles_are_not_taken_for_worse_than_they_are():
+    learnt, unseen = make_data(), make_data(200, seed=1)
+    for data in (learnt, unseen):  # errors over four decades, which the tile shows
+        data.errors[:, 0] = data.errors[:, 2] + 0.1 * data.features.var(1) ** 1.5
+    told = apply(NETWORK.fit(learnt, seed=0, epochs=40), unseen.features)
+    gap, truth = (errors[:, 0] - errors[:, 2] for errors in (told, unseen.errors))
+    flat = truth < np.quantile(truth, 0.25)
+    assert gap[flat].mean() < 2 * truth[flat].mean()
+
+
+def test_a_cheaper_route_may_be_the_better_one():
+    data = make_data(200)
+    data.errors[:, 1] = 0.5 * data.errors[:, 2]
+    told = apply(NETWORK.fit(data, seed=0, epochs=40), data.features)
+    assert np.allclose(told[:, 1].mean(), told[:, 2].mean(), rtol=0.1)
+    assert abs(told[:, 0].mean() / data.errors[:, 0].mean() - 1) < 0.2
+
+
 def test_the_network_answers_alike_as_a_graph():
     data = make_data(100)
     (network,) = NETWORK.fit(data, seed=0, width=4, epochs=1)

@@ -77,3 +77,11 @@ def test_a_shipped_recipe_is_sound_but_for_its_photographs(tmp_path, recipe):
     done = mmsr("train", RECIPES / recipe, "--images", tmp_path, "--out", tmp_path / "run")
     assert done.returncode == 1
     assert "data folder cid22" in done.stderr
+
+
+def test_a_recipe_that_starts_from_another_run_says_that_it_has_to_be_trained_first(tmp_path):
+    args = ("--images", tmp_path, "--out", tmp_path / "run")
+    done = mmsr("train", RECIPES / "resgdn-fine.toml", *args)
+    assert done.returncode == 1
+    assert "start: cannot read runs/resgdn/weights.pt" in done.stderr
+    assert "train that run first" in done.stderr

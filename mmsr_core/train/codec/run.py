@@ -69,9 +69,9 @@ class CodecRun:
 
     def initial(self, catalog: Catalog) -> nn.Module:
         """What training begins with; RecipeError when the weights to start from are none of this
-        codec."""
+        codec, unless training is over."""
         module = self.build(catalog)
-        if self.recipe.start is not None:
+        if self.recipe.start is not None and not self.is_fitted:
             _begin_from(self.recipe.start, module)
         return module
 
@@ -148,7 +148,9 @@ def _begin_from(path: Path, module: nn.Module) -> None:
         found = torch.load(path, map_location="cpu", weights_only=True)
         strange = module.load_state_dict(found, strict=False).unexpected_keys
     except OSError as error:
-        raise RecipeError(f"start: cannot read {path} ({error.strerror})") from None
+        raise RecipeError(
+            f"start: cannot read {path} ({error.strerror}); train that run first"
+        ) from None
     except (RuntimeError, AttributeError, UnpicklingError, EOFError):
         strange = ["all"]
     if strange:

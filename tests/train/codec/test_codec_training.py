@@ -82,6 +82,7 @@ def test_a_finished_run_is_read_where_the_one_it_started_from_is_gone(train, cod
     second = train("second", make_recipe(start=str(first)))
     first.unlink()
     assert torch.isfinite(weights(second, codecs)).all()
+    train("second", second.recipe, resume=True)
 
 
 @pytest.mark.parametrize(

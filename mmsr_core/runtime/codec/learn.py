@@ -79,23 +79,13 @@ def write_tables(tables: Mapping[str, Table]) -> bytes:
 class _Visited:
     """A photograph's numbers in the order of the waves, and what is known of them beforehand."""
 
-    def __init__(self, bits: int, codes: Floats, rounding: Rounding, model: Model | None) -> None:
-        quantiser = rounding.quantiser(bits, codes)
-        numbers = quantiser.quantised(codes)
-        if model is not None:
-            numbers = model.thrifty(quantiser, codes, rounding.thrift)
-        everything = np.ones(len(numbers), bool)
-        self.plane = Plane(numbers.shape, bits, quantiser.zero, everything)
+    def __init__(self, bits: int, numbers: Int64, zero: Int64, used: npt.NDArray[np.bool_]) -> None:
+        self.plane = Plane(numbers.shape, bits, zero, used)
         self.numbers = self.plane.fill(numbers)
         self.whole = slice(0, len(self.numbers))
         self.channel = self.plane.channel
         self.near = self.plane.neighbours(self.whole)
-        self.values = (self.numbers - quantiser.zero[self.channel]) * fineness(bits)
-
-    def shares(self) -> Floats:
-        """(c,) of the numbers of each channel that don't stand for 0."""
-        some = np.bincount(self.channel, self.values != 0)
-        return np.asarray(some / np.bincount(self.channel), np.float32)
+        self.values = (self.numbers - zero[self.channel]) * fineness(bits)
 
     def predict(self, weights: Weights) -> Int64:
         """(n,) predictions, their misses put into the plane."""
@@ -108,11 +98,16 @@ def _learned(
     bits: int, maps: list[Floats], rounding: Rounding, model: Model | None = None
 ) -> tuple[Weights, Int64]:
     """Weights and counts for maps whose numbers are the nearest, or those that pay by `model`."""
-    seen = [_Visited(bits, codes, rounding, model) for codes in maps]
-    channels = maps[0].shape[0]
+    channels, held = maps[0].shape[0], []
+    for codes in maps:
+        quantiser = rounding.quantiser(bits, codes)
+        numbers = quantiser.quantised(codes)
+        if model is not None:
+            numbers = model.thrifty(quantiser, codes, rounding.thrift)
+        held.append((numbers, quantiser.zero))
+    used = _used(held)
+    seen = [_Visited(bits, numbers, zero, used) for numbers, zero in held]
     predict = _fitted(((one.channel, one.near, one.values) for one in seen), channels)
-    some = np.stack([one.shares() for one in seen]).mean(0)
-    used = some >= min(_RARELY, some.max())
     weights = Weights(predict, np.zeros((channels, SIGNS), np.int64), np.zeros(0, np.int64), used)
     fine = fineness(bits)
     misses, signs = [], []
@@ -127,6 +122,13 @@ def _learned(
     kinds = np.searchsorted(thresholds, expected, side="right")
     counts = _counted(kinds, np.concatenate(misses), fine * (2**bits - 1))
     return replace(weights, spread=spread, thresholds=thresholds), counts
+
+
+def _used(held: Iterable[tuple[Int64, Int64]]) -> npt.NDArray[np.bool_]:
+    """(c,): which channels' numbers (c,h,w), those that stand for 0 being told, aren't always 0."""
+    shares = [(numbers != zero[:, None, None]).mean((1, 2)) for numbers, zero in held]
+    share = np.mean(shares, 0)
+    return np.asarray(share >= min(_RARELY, share.max()))
 
 
 def _thresholds(expected: Int64, step: int) -> Int64:

@@ -14,7 +14,7 @@ from mmsr_core.measure.codecs.contenders import Contender, standard_codecs
 from mmsr_core.measure.codecs.curve import bd_rate, decibels
 from mmsr_core.measure.metrics import ms_ssim_rgb, psnr_rgb
 from mmsr_core.runtime.codec import residual
-from mmsr_core.runtime.codec.compress import Setting, compress_file
+from mmsr_core.runtime.codec.compress import Compressing, Setting
 from mmsr_core.runtime.codec.file import Codecs
 from mmsr_core.runtime.codec.transform import Codec
 from mmsr_core.runtime.image import find_images, quantize, read
@@ -115,9 +115,10 @@ def measure_rates(
             image = quantize(read(path).rgb)
             if min(image.shape[:2]) < _LEAST:
                 raise ImageError(f"{path}: MS-SSIM needs {_LEAST} pixels to a side; leave it out")
+            work = Compressing(codec, path)
             for setting in settings:
                 label = f"B={setting.bits}" + ("" if setting.qp is None else f" QP={setting.qp}")
-                row = _ours(codec, path, image, setting, Path(folder) / "coded.mmc")
+                row = _ours(work, image, setting, Path(folder) / "coded.mmc")
                 found.setdefault((name, label), []).append(row)
             for contender in contenders:
                 for value in contender.settings:
@@ -132,12 +133,12 @@ def _means(values: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
     return tuple(float(value) for value in np.mean(list(values), axis=0))
 
 
-def _ours(codec: Codec, path: Path, image: Any, setting: Setting, target: Path) -> Any:
+def _ours(work: Compressing, image: Any, setting: Setting, target: Path) -> Any:
     from mmsr_core.runtime.image import open_image
 
-    facts = compress_file(codec, path, target, setting)
+    facts = work.write(target, setting)
     clock = time.perf_counter()
-    opened = open_image(target, codecs=Codecs(lambda name, version: codec))
+    opened = open_image(target, codecs=Codecs(lambda name, version: work.codec))
     decoded = np.concatenate(list(opened.colour.strips(256)))
     seconds = time.perf_counter() - clock
     share = facts["residual_bytes"] / facts["bytes"]

@@ -47,12 +47,17 @@ class _Base:
     data: bytes
     quantiser: Quantiser
     numbers: Quantised
+    seconds: float
 
 
-class _Compressing:
-    """One image, compressed with several settings."""
+class Compressing:
+    """One image, to be compressed with several settings: what they share is done once.
+
+    ImageError when it can't be read.
+    """
 
     def __init__(self, codec: Codec, path: Path) -> None:
+        clock = time.perf_counter()
         self.codec = codec
         self.path = path
         self.picture = open_image(path)
@@ -61,12 +66,45 @@ class _Compressing:
         if self.picture.alpha is not None:
             self.fixed[Kind.ALPHA] = _lossless(self.picture, self.picture.alpha)
         self._bases: dict[int, _Base] = {}
+        self._residuals: dict[Setting, bytes] = {}
+        self._seconds = time.perf_counter() - clock
+
+    def write(self, target: Path, setting: Setting) -> dict[str, Any]:
+        """Write an `.mmc` file, which appears whole or not at all; how it went.
+
+        Sizes, bits a pixel, the setting, and the seconds that it takes alone. ImageError when the
+        file can't be written, or the codec can't hold the image.
+        """
+        base = self._base(setting.bits)
+        clock = time.perf_counter()
+        layers = self.layers(setting)
+        header, facts = self.picture.header, self.codec.manifest
+        contents = Contents(header, facts.name, facts.version, self.codec.digest)
+        try:
+            with replacing(target) as part, part.open("wb") as file:
+                size = write_container(file, contents, layers)
+        except OSError as error:
+            raise ImageError(f"{target}: cannot write it ({error.strerror or error})") from None
+        return {
+            "source": str(self.path),
+            "target": str(target),
+            "width": header.width,
+            "height": header.height,
+            "bytes": size,
+            "bpp": size * 8 / (header.width * header.height),
+            "bits": setting.bits,
+            "qp": setting.qp,
+            "residual_bytes": len(layers.get(Kind.RESIDUAL, b"")),
+            "seconds": self._seconds + base.seconds + time.perf_counter() - clock,
+        }
 
     def layers(self, setting: Setting) -> dict[Kind, bytes]:
         base = self._base(setting.bits)
         layers = {Kind.BASE: base.data, **self.fixed}
         if setting.qp is not None:
-            layers[Kind.RESIDUAL] = self._residual(base, setting.qp)
+            if setting not in self._residuals:
+                self._residuals[setting] = self._residual(base, setting.qp)
+            layers[Kind.RESIDUAL] = self._residuals[setting]
         return layers
 
     def base_size(self, bits: int) -> int:
@@ -74,10 +112,12 @@ class _Compressing:
 
     def _base(self, bits: int) -> _Base:
         if bits not in self._bases:
+            clock = time.perf_counter()
             try:
-                self._bases[bits] = _Base(*encode_map(self.codec.models, bits, self.codes))
+                coded = encode_map(self.codec.models, bits, self.codes)
             except ValueError as error:
                 raise ImageError(f"{self.path}: the codec can't hold it: {error}") from None
+            self._bases[bits] = _Base(*coded, time.perf_counter() - clock)
         return self._bases[bits]
 
     def _residual(self, base: _Base, qp: int) -> bytes:
@@ -108,32 +148,13 @@ def compress_file(
     read, the file can't be written, or no setting is as small as wanted.
     """
     clock = time.perf_counter()
-    work = _Compressing(codec, source)
-    header = work.picture.header
+    work = Compressing(codec, source)
     setting = wanted if isinstance(wanted, Setting) else _chosen(work, wanted)
-    layers = work.layers(setting)
-    facts = codec.manifest
-    contents = Contents(header, facts.name, facts.version, codec.digest)
-    try:
-        with replacing(target) as part, part.open("wb") as file:
-            size = write_container(file, contents, layers)
-    except OSError as error:
-        raise ImageError(f"{target}: cannot write it ({error.strerror or error})") from None
-    return {
-        "source": str(source),
-        "target": str(target),
-        "width": header.width,
-        "height": header.height,
-        "bytes": size,
-        "bpp": size * 8 / (header.width * header.height),
-        "bits": setting.bits,
-        "qp": setting.qp,
-        "residual_bytes": len(layers.get(Kind.RESIDUAL, b"")),
-        "seconds": time.perf_counter() - clock,
-    }
+    facts = work.write(target, setting)
+    return facts | {"seconds": time.perf_counter() - clock}
 
 
-def _chosen(work: _Compressing, wanted: Wanted) -> Setting:
+def _chosen(work: Compressing, wanted: Wanted) -> Setting:
     points = [
         point
         for point in work.codec.manifest.qualities
@@ -147,7 +168,7 @@ def _chosen(work: _Compressing, wanted: Wanted) -> Setting:
     return Setting(point.bits, point.qp)
 
 
-def _within(work: _Compressing, points: list[QualityPoint], bpp: float) -> Setting:
+def _within(work: Compressing, points: list[QualityPoint], bpp: float) -> Setting:
     """The best setting, by the codec's own table, whose layers take at most so many bits."""
     header = work.picture.header
     most = bpp * header.width * header.height / 8

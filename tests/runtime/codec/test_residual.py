@@ -6,7 +6,7 @@ from codecs_made import photograph
 
 from mmsr_core.errors import ImageError
 from mmsr_core.runtime.codec import residual
-from mmsr_core.runtime.codec.compress import Wanted, compress_file
+from mmsr_core.runtime.codec.compress import Compressing, Setting, Wanted, compress_file
 from mmsr_core.runtime.codec.entropy import Damaged
 from mmsr_core.runtime.codec.file import open_mmc
 from mmsr_core.runtime.codec.manifest import QualityPoint
@@ -92,6 +92,17 @@ def test_a_residual_makes_the_image_better(layered, codec, codecs, tmp_path):
     base = Wanted(quality=3 / 7)  # four bits, in a codec without a table
     compress_file(codec, tmp_path / "in.tiff", tmp_path / "base.mmc", base)
     assert error(path, codecs, image) < 0.5 * error(tmp_path / "base.mmc", codecs, image)
+
+
+def test_many_settings_at_once_write_what_each_alone_writes(codec, tmp_path):
+    write(tmp_path / "in.png", Image(photograph(64, 48)))
+    work = Compressing(codec, tmp_path / "in.png")
+    for setting in (Setting(6), Setting(4, 30), Setting(4, 40), Setting(6), Setting(4, 30)):
+        facts = work.write(tmp_path / "many.mmc", setting)
+        alone = compress_file(codec, tmp_path / "in.png", tmp_path / "one.mmc", setting)
+        assert (tmp_path / "many.mmc").read_bytes() == (tmp_path / "one.mmc").read_bytes()
+        assert facts.keys() == alone.keys()
+        assert facts["seconds"] > 0
 
 
 def test_a_residual_that_was_cut_off_is_left_out_with_a_line(layered, codecs, notices):

@@ -22,6 +22,8 @@ from mmsr_core.runtime.tiles import Floats
 
 PAPER = ((3, 50), (4, 40), (5, 35), (6, 30), (7, 25))
 """Bits and quantiser parameter of the paper's five points (section 3)."""
+_LAYERED = 8
+"""Settings with a residual that are measured: as many as of a standard codec."""
 _LEAST = 176
 _COLUMNS = ("bpp", "psnr", "ms_ssim", "encode", "decode", "residual")
 
@@ -84,12 +86,14 @@ class Rates:
 
 
 def settings_of(codec: Codec) -> tuple[Setting, ...]:
-    """The base layer at every number of bits, and the settings with a residual layer that can be
-    coded here: the codec's own, or else the paper's."""
+    """The base layer at every number of bits, and settings with a residual layer, where that can be
+    coded here: some of the codec's own, spread over them, or else the paper's."""
     base = [Setting(bits) for bits in range(2, 9)]
     if not residual.can_encode():
         return tuple(base)
     own = [Setting(p.bits, p.qp) for p in codec.manifest.qualities if p.qp is not None]
+    places = np.linspace(0, len(own) - 1, min(len(own), _LAYERED)).round().astype(int)
+    own = [own[place] for place in places]
     return (*base, *(own or [Setting(bits, qp) for bits, qp in PAPER]))
 
 

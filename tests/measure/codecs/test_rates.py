@@ -10,6 +10,7 @@ from mmsr_core.cli import main
 from mmsr_core.measure.codecs.contenders import standard_codecs
 from mmsr_core.measure.codecs.rates import Rates, Row, measure_rates, settings_of
 from mmsr_core.runtime.codec.compress import Setting
+from mmsr_core.runtime.codec.manifest import QualityPoint
 from mmsr_core.runtime.image import Image, write
 
 
@@ -75,6 +76,20 @@ def test_the_settings_are_every_number_of_bits_and_the_papers_five(tmp_path, mon
     settings = settings_of(codec)
     assert [one.bits for one in settings if one.qp is None] == list(range(2, 9))
     assert [one.qp for one in settings if one.qp is not None] == [50, 40, 35, 30, 25]
+
+
+def test_a_long_table_of_settings_is_measured_at_eight_that_span_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmsr_core.runtime.codec.residual.can_encode", lambda: True)
+    codec = open_codec(tmp_path / "tiny")
+    points = [
+        QualityPoint(bits=4, qp=qp, bpp=50 - qp, psnr=30, ms_ssim=0.9) for qp in range(50, 9, -1)
+    ]
+    manifest = codec.manifest.model_copy(update={"qualities": tuple(points)})
+    tabled = replace(codec, bundle=replace(codec.bundle, manifest=manifest))
+    layered = [setting.qp for setting in settings_of(tabled) if setting.qp is not None]
+    assert len(layered) == 8
+    assert (layered[0], layered[-1]) == (50, 10)
+    assert np.ptp(np.diff(layered)) <= 1
 
 
 def test_mmsr_evaluate_measures_a_codec(images, few_settings, tmp_path, monkeypatch):

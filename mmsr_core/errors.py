@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def one_line(text: str) -> str:
+    """Text that may quote a stranger's file, without line breaks or terminal escapes."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 class MmsrError(Exception):
     """Anything the user can mend; the CLI prints it as one line and exits 1."""
 

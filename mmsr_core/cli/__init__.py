@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from mmsr_core.errors import MmsrError, no_such
+from mmsr_core.errors import MmsrError, no_such, one_line
 
 COMMANDS = {
     "upscale": "Enlarge images: files or a folder in, files or a folder out.",
@@ -38,11 +38,6 @@ Examples:
 
 `mmsr COMMAND --help` explains a command.
 """
-
-
-def one_line(text: str) -> str:
-    """Text that may quote a stranger's file, without line breaks or terminal escapes."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class Failure(click.ClickException):

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import click
 
-from mmsr_core.cli import one_line
+from mmsr_core.errors import one_line
 
 _EVERY = 10.0
 """Seconds between two lines where nobody watches."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmsr_core.errors import one_line
+
 if TYPE_CHECKING:
     from mmsr_core.train.prepare.store import Store
 
@@ -124,7 +126,7 @@ def _name_skipped(store: Store) -> None:
     for one in skipped[:LISTED]:
         shrunk = f" (reduced by {one['shrink']})" if one["shrink"] > 1 else ""
         line = f"skipped {one['path']}{shrunk}: {one['reason']}"
-        click.echo("".join(c if c.isprintable() else " " for c in line), err=True)
+        click.echo(one_line(line), err=True)
     if len(skipped) > LISTED:
         rest = len(skipped) - LISTED
         click.echo(f"skipped {rest} more; store.json names them all", err=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from mmsr_core.errors import one_line
+
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Left-aligned columns, two spaces apart, whose heads are set in capitals.
@@ -17,4 +19,4 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return "".join(char if char.isprintable() else " " for char in str(value))
+    return one_line(str(value))

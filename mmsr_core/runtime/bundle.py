@@ -17,7 +17,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import ValidationError
 
-from mmsr_core.errors import BundleError
+from mmsr_core.errors import BundleError, one_line
 from mmsr_core.runtime.codec.manifest import CodecManifest
 from mmsr_core.runtime.graphcheck import GRAPH_LIMIT, check_graph
 from mmsr_core.runtime.manifest import (
@@ -251,7 +251,7 @@ def _first_problem(error: ValidationError | RecursionError) -> str:
 
 def _line(text: str) -> str:
     """What a stranger's file says, or is quoted with, as one line of bounded length."""
-    return "".join(c if c.isprintable() else " " for c in text[:300])
+    return one_line(text[:300])
 
 
 def digest(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from mmsr_core.errors import BundleError, NotFinite
+from mmsr_core.errors import BundleError, NotFinite, one_line
 from mmsr_core.runtime.wire import Malformed, Message, Reader, messages, numbers
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -71,11 +71,15 @@ def check_graph(data: bytes, origin: str) -> None:
     try:
         _Check(Reader()).model(memoryview(data))
     except Malformed as error:
-        raise BundleError(f"{origin}: not an ONNX graph, or a damaged one ({error})") from None
+        raise BundleError(
+            f"{origin}: not an ONNX graph, or a damaged one ({one_line(str(error))})"
+        ) from None
     except _NotFinite as error:
-        raise NotFinite(f"{origin}: {error}") from None
+        raise NotFinite(f"{origin}: {one_line(str(error))}") from None
     except _Refused as error:
-        raise BundleError(f"{origin}: {error}; bundles have no place for that") from None
+        raise BundleError(
+            f"{origin}: {one_line(str(error))}; bundles have no place for that"
+        ) from None
 
 
 class _Refused(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from mmsr_core.errors import ImageError
+from mmsr_core.errors import ImageError, one_line
 from mmsr_core.runtime.image import WRITABLE_SUFFIXES, Header, check_size, open_image
 from mmsr_core.runtime.sizes import Size
 from mmsr_core.serve.models import Served
@@ -66,7 +66,7 @@ class Parcel:
     def said(self, error: Exception) -> str:
         """An error without the places of this machine."""
         line = str(error).replace(f"{self.source}: ", "").replace(str(self.folder), "")
-        return "".join(c if c.isprintable() else " " for c in line)
+        return one_line(line)
 
     def drop(self) -> None:
         """Remove it."""

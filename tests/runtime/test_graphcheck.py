@@ -70,6 +70,11 @@ def test_any_changed_byte_passes_or_is_refused(place, value):
     assert "\n" not in said_of(bytes(data))
 
 
+def test_a_name_with_a_line_break_is_quoted_in_one_line():
+    model = expert([NODE("Identity", ["tiles\nand more"], ["upscaled"])])
+    assert 'takes "tiles and more"' in refusal(model)
+
+
 @pytest.mark.parametrize("domain", ["com.microsoft", "evil", "ai.onnx.training"])
 def test_operators_of_other_domains_are_refused(domain):
     model = expert([NODE("Gelu", ["tiles"], ["upscaled"], domain=domain)])

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmsr_core.errors import one_line
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -67,7 +69,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) ->
 
 def plain(text: str) -> str:
     """One line of text: what is not printable, and may come from a stranger's file, is a space."""
-    return re.sub(" +", " ", "".join(char if char.isprintable() else " " for char in text)).strip()
+    return re.sub(" +", " ", one_line(text)).strip()
 
 
 def amount(value: float | None) -> str:

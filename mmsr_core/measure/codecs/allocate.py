@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmsr_core.errors import MmsrError
-from mmsr_core.measure.codecs.curve import decibels
 from mmsr_core.measure.codecs.rates import Rates, Row
 from mmsr_core.runtime.bundle import CodecBundle, write_files
 from mmsr_core.runtime.codec import residual
@@ -33,22 +32,18 @@ def candidates() -> tuple[Setting, ...]:
 def frontier(rows: Iterable[Row]) -> tuple[QualityPoint, ...]:
     """The settings that none beats at their rate or below, fewer bits a pixel first.
 
-    What counts is PSNR plus MS-SSIM, both in decibels. Settings too coarse to show a picture are
-    left out where there are finer ones.
+    What counts is MS-SSIM, which a codec is trained for and `--bpp` goes by. Settings too coarse to
+    show a picture are left out where there are finer ones.
     """
     kept: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row.bpp, -_score(row))):
-        if kept and _score(row) <= _score(kept[-1]):
+    for row in sorted(rows, key=lambda row: (row.bpp, -row.ms_ssim)):
+        if kept and row.ms_ssim <= kept[-1].ms_ssim:
             continue
         if kept and row.bpp < _APART * kept[-1].bpp:
             kept.pop()  # better for hardly more
         kept.append(row)
     usable = [row for row in kept if row.ms_ssim >= _USABLE]
     return tuple(_point(row) for row in usable or kept)
-
-
-def _score(row: Row) -> float:
-    return row.psnr + decibels(row.ms_ssim)
 
 
 def _point(row: Row) -> QualityPoint:

@@ -87,9 +87,10 @@ def _lines(found: "Rates") -> Iterator[str]:
     yield table(heads, rows)
     if not found.bd:
         return
-    yield f"BD-rate of {found.model}, all its settings; less than 0 is better"
-    shares = {name: [_share(value) for value in pair] for name, pair in found.bd.items()}
-    yield table(("against", "psnr", "ms-ssim"), [(name, *pair) for name, pair in shares.items()])
+    yield f"BD-rate of {found.model}, all its settings and its base layer; less than 0 is better"
+    base = found.bd_base
+    shares = [(name, *map(_share, (*pair, *base[name]))) for name, pair in found.bd.items()]
+    yield table(("against", "psnr", "ms-ssim", "base psnr", "base ms-ssim"), shares)
 
 
 def _share(value: float) -> str:

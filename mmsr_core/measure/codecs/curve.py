@@ -42,7 +42,7 @@ def _rising(points: Sequence[Point]) -> tuple[Doubles, Doubles]:
     for rate, quality in sorted(points):
         if not kept or quality > kept[-1][1]:
             kept.append((rate, quality))
-    rates, qualities = np.array(kept).T
+    rates, qualities = np.array(kept).reshape(-1, 2).T
     return qualities, np.log(rates)
 
 

@@ -56,7 +56,15 @@ class Rates:
     @property
     def bd(self) -> dict[str, tuple[float, float]]:
         """See above; ours is all its rows together, the best at each rate."""
+        return self._against([row for row in self.rows if row.codec == self.model])
+
+    @property
+    def bd_base(self) -> dict[str, tuple[float, float]]:
+        """The same of our base layer alone."""
         ours = [row for row in self.rows if row.codec == self.model]
+        return self._against([row for row in ours if " QP=" not in row.setting])
+
+    def _against(self, ours: Sequence[Row]) -> dict[str, tuple[float, float]]:
         found = {}
         for name in dict.fromkeys(row.codec for row in self.rows if row.codec != self.model):
             others = [row for row in self.rows if row.codec == name]
@@ -72,17 +80,19 @@ class Rates:
 
     def as_json(self) -> dict[str, Any]:
         """For a file; what can't be compared is null."""
-        bd = {}
-        for name, pair in self.bd.items():
-            psnr, similar = (value if value == value else None for value in pair)
-            bd[name] = {"psnr": psnr, "ms_ssim": similar}
         facts = {"model": self.model, "device": self.device, "images": self.images}
-        return facts | {"rows": [asdict(row) for row in self.rows], "bd_rate": bd}
+        bd = {"bd_rate": _named(self.bd), "bd_rate_base": _named(self.bd_base)}
+        return facts | {"rows": [asdict(row) for row in self.rows]} | bd
 
     def as_table(self) -> list[list[object]]:
         """For a file of lines."""
         heads: list[object] = ["codec", "setting", *_COLUMNS]
         return [heads, *(list(asdict(row).values()) for row in self.rows)]
+
+
+def _named(bd: dict[str, tuple[float, float]]) -> dict[str, dict[str, float | None]]:
+    numbers = {name: [None if value != value else value for value in bd[name]] for name in bd}
+    return {name: {"psnr": psnr, "ms_ssim": ssim} for name, (psnr, ssim) in numbers.items()}
 
 
 def settings_of(codec: Codec) -> tuple[Setting, ...]:

@@ -67,6 +67,19 @@ def test_bd_rates_are_of_ours_against_each():
     assert found.bd["jpeg"] == (pytest.approx(-0.5), pytest.approx(-0.5))
 
 
+def test_the_base_layer_has_bd_rates_of_its_own():
+    base = [Row("ours", f"B={bpp}", bpp / 2, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
+    layered = [
+        Row("ours", f"B={bpp} QP=30", bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS
+    ]
+    theirs = [Row("jpeg", f"{bpp}", bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
+    found = Rates("ours", "cpu", 1, (*base, *layered, *theirs))
+    assert found.bd_base["jpeg"] == (pytest.approx(-0.5), pytest.approx(-0.5))
+    assert found.as_json()["bd_rate_base"]["jpeg"]["psnr"] == pytest.approx(-0.5)
+    alone = Rates("ours", "cpu", 1, (*layered, *theirs))
+    assert alone.as_json()["bd_rate_base"]["jpeg"] == {"psnr": None, "ms_ssim": None}
+
+
 POINTS = ((0.1, 25.0, 0.8), (0.5, 30.0, 0.95), (1.0, 35.0, 0.99))
 
 

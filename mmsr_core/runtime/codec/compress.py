@@ -66,7 +66,7 @@ class Compressing:
         if self.picture.alpha is not None:
             self.fixed[Kind.ALPHA] = _lossless(self.picture, self.picture.alpha)
         self._bases: dict[int, _Base] = {}
-        self._residuals: dict[Setting, bytes] = {}
+        self._residuals: dict[Setting, tuple[bytes, float]] = {}
         self._seconds = time.perf_counter() - clock
 
     def write(self, target: Path, setting: Setting) -> dict[str, Any]:
@@ -75,9 +75,8 @@ class Compressing:
         Sizes, bits a pixel, the setting, and the seconds that it takes alone. ImageError when the
         file can't be written, or the codec can't hold the image.
         """
-        base = self._base(setting.bits)
-        clock = time.perf_counter()
         layers = self.layers(setting)
+        clock = time.perf_counter()
         header, facts = self.picture.header, self.codec.manifest
         contents = Contents(header, facts.name, facts.version, self.codec.digest)
         try:
@@ -95,16 +94,23 @@ class Compressing:
             "bits": setting.bits,
             "qp": setting.qp,
             "residual_bytes": len(layers.get(Kind.RESIDUAL, b"")),
-            "seconds": self._seconds + base.seconds + time.perf_counter() - clock,
+            "seconds": self._shared(setting) + time.perf_counter() - clock,
         }
+
+    def _shared(self, setting: Setting) -> float:
+        """The seconds that the layers of a setting took, when they were made."""
+        _, residual_seconds = self._residuals.get(setting, (b"", 0.0))
+        return self._seconds + self._bases[setting.bits].seconds + residual_seconds
 
     def layers(self, setting: Setting) -> dict[Kind, bytes]:
         base = self._base(setting.bits)
         layers = {Kind.BASE: base.data, **self.fixed}
         if setting.qp is not None:
             if setting not in self._residuals:
-                self._residuals[setting] = self._residual(base, setting.qp)
-            layers[Kind.RESIDUAL] = self._residuals[setting]
+                clock = time.perf_counter()
+                data = self._residual(base, setting.qp)
+                self._residuals[setting] = (data, time.perf_counter() - clock)
+            layers[Kind.RESIDUAL] = self._residuals[setting][0]
         return layers
 
     def base_size(self, bits: int) -> int:

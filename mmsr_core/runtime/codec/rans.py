@@ -15,7 +15,7 @@ TOTAL = 1 << PRECISION
 MOST_LANES = 64
 _LOW = 1 << 23
 _WORD = 16
-RUNG = 16
+_RUNG = 16
 _STATE = 5
 """Bytes of a lane's last state."""
 
@@ -58,9 +58,9 @@ class Ladder:
     def __init__(self, tables: npt.NDArray[np.uint16]) -> None:
         """`tables` (rows, symbols+1): from 0 to `TOTAL`, rising. ValueError for 2^15 rows or more,
         which would be too high."""
-        if len(tables) >= 1 << 31 - RUNG:
+        if len(tables) >= 1 << 31 - _RUNG:
             raise ValueError(f"{len(tables)} rows are too many")
-        offsets = np.arange(len(tables), dtype=np.int32) << RUNG
+        offsets = np.arange(len(tables), dtype=np.int32) << _RUNG
         self.rungs: npt.NDArray[np.int32] = (tables + offsets[:, None]).ravel()
         self.width = tables.shape[1]
 
@@ -88,7 +88,7 @@ class Decoder:
         """
         lanes, rungs = len(self._state), ladder.rungs
         found = np.empty(len(rows), np.int64)
-        offsets = rows << RUNG
+        offsets = rows << _RUNG
         for first in range(0, len(rows), lanes):
             offset = offsets[first : first + lanes]
             held = self._state[: len(offset)]

@@ -103,6 +103,10 @@ def test_many_settings_at_once_write_what_each_alone_writes(codec, tmp_path):
         assert (tmp_path / "many.mmc").read_bytes() == (tmp_path / "one.mmc").read_bytes()
         assert facts.keys() == alone.keys()
         assert facts["seconds"] > 0
+    assert (
+        work.write(tmp_path / "many.mmc", Setting(4, 30))["seconds"]
+        > work.write(tmp_path / "many.mmc", Setting(4))["seconds"]
+    )
 
 
 def test_a_residual_that_was_cut_off_is_left_out_with_a_line(layered, codecs, notices):

@@ -31,8 +31,7 @@ def unfinished(run: Run, catalog: Catalog) -> list[Expert]:
     return [
         expert
         for expert in run.recipe.exact
-        if catalog.backbone(expert.backbone).training != "fixed"
-        and not (run.expert(expert) / "weights.pt").exists()
+        if catalog.backbone(expert.backbone).training != "fixed" and not run.is_trained(expert)
     ]
 
 
@@ -105,7 +104,7 @@ def _train(job: Job, fabric: lf.Fabric, report: Report) -> None:
 
     fitted = fit(
         fabric,
-        run.build(expert, job.catalog),
+        run.initial(expert, job.catalog),
         job.tiles,
         run.recipe.fit_of(expert),
         run.recipe.seed,

@@ -21,6 +21,7 @@ from mmsr_core.train.sources import Batches, Tiles
 CHECKPOINT = "checkpoint.pt"
 TELL_EVERY = 20
 """Steps between two reports."""
+LOSSES = {"l1": nn.functional.l1_loss, "l2": nn.functional.mse_loss}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def fit(
                     loss = match.generator_loss(sr, hr_part)
                     answers.append(sr.detach())
                 else:
-                    loss = nn.functional.l1_loss(sr, hr_part)
+                    loss = LOSSES[settings.loss](sr, hr_part)
                 fabric.backward(loss / len(parts))
         optimizer.step()
         if playing:

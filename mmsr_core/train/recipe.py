@@ -27,6 +27,9 @@ class Recipe(Strict):
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
     scale: Annotated[int, Field(ge=2)]
     seed: int = 0
+    start: Path | None = None
+    """Another run: an expert begins with the weights that the one of its name has there, if there
+    is one."""
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
     split: Split = Split()
     tiles: Tiles = Tiles()
@@ -101,9 +104,10 @@ class Recipe(Strict):
 
     def classes_of(self, expert: Expert) -> tuple[str, ...]:
         """The classes whose tiles an expert learns from; none means all tiles."""
-        if self.bands is None or expert.tiles == "all":
+        source = self.source_of(expert)
+        if self.bands is None or source.tiles == "all":
             return ()
-        mine = {e.name for e in self.experts if self.source_of(e) == expert}
+        mine = {e.name for e in self.experts if self.source_of(e) == source}
         return tuple(label for label, route in self.routes.items() if mine & set(route.experts))
 
     def check(self, catalog: Catalog) -> None:
@@ -111,6 +115,9 @@ class Recipe(Strict):
         for expert in self.exact:
             with _located(f"expert {expert.name}"):
                 self._check_expert(expert, catalog)
+        for expert in self.experts:
+            with _located(f"expert {expert.name}"):
+                self._check_length(self.fit_of(expert))
         learning = [e.name for e in self.exact if catalog.backbone(e.backbone).training != "fixed"]
         if learning and not self.split.experts:
             raise RecipeError(f"split.experts is 0, and {learning[0]} has to learn from something")
@@ -151,15 +158,16 @@ class Recipe(Strict):
             check_options(choice, backbone.discriminator)
         elif expert.discriminator:
             raise RecipeError(f"{expert.backbone} has no discriminator; it trains on a pixel loss")
-        settings = self.fit_of(expert)
-        if not self.stored and (settings.epochs or settings.adversarial.epochs):
-            raise RecipeError("epochs need a store of tiles to count; give steps, or a store")
-        side = settings.patch * self.scale
+        side = self.fit_of(expert).patch * self.scale
         if backbone.training == "adversarial" and side < ADVERSARY:
             raise RecipeError(
-                f"training.patch {settings.patch} makes HR patches of {side} pixels; a "
+                f"training.patch {side // self.scale} makes HR patches of {side} pixels; a "
                 f"discriminator needs {ADVERSARY}"
             )
+
+    def _check_length(self, settings: Fit) -> None:
+        if not self.stored and (settings.epochs or settings.adversarial.epochs):
+            raise RecipeError("epochs need a store of tiles to count; give steps, or a store")
 
 
 def parse(data: dict[str, Any], origin: str) -> Recipe:

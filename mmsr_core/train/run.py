@@ -17,12 +17,14 @@ from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.plugin.components import RouterData
 from mmsr_core.train.recipe import Recipe, parse
+from mmsr_core.train.start import begin_from
 from mmsr_core.train.tables import Expert
 
 RECIPE = "recipe.json"
 ROUTER = "router.npz"
 SCORES = "scores.json"
 RECORD = "training.json"
+WEIGHTS = "weights.pt"
 DEPTHS = "depth.json"
 BANDS = "bands.json"
 WRAPPED = "wrapped.json"
@@ -91,6 +93,20 @@ class Run:
         with building(f"expert {expert.name}"):
             return backbone.build(depth=expert.depth, scale=self.recipe.scale, **expert.options)
 
+    def initial(self, expert: Expert, catalog: Catalog) -> nn.Module:
+        """What the expert's training begins with; RecipeError when the run to start from is none,
+        or its expert of that name is unfinished, or another network."""
+        module, start = self.build(expert, catalog), self.recipe.start
+        if start is None or catalog.backbone(expert.backbone).training == "fixed":
+            return module
+        try:
+            there = Run.open(start)
+        except RecipeError as error:
+            raise RecipeError(f"start: {error}") from None
+        if expert.name in {namesake.name for namesake in there.recipe.experts}:
+            begin_from(there.expert(expert) / WEIGHTS, module, f"expert {expert.name}")
+        return module
+
     def discriminator(self, expert: Expert, catalog: Catalog) -> nn.Module | None:
         """The adversary of the expert's GAN phase with its initial weights, the same at every call.
 
@@ -109,15 +125,19 @@ class Run:
         """The expert with its trained weights, in eval mode; RecipeError when not finished."""
         module = self.build(expert, catalog).eval().requires_grad_(False)
         if catalog.backbone(expert.backbone).training != "fixed":
-            path = self.expert(expert) / "weights.pt"
-            if not path.exists():
+            if not self.is_trained(expert):
                 raise self._unfinished(expert)
+            path = self.expert(expert) / WEIGHTS
             module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return module
 
+    def is_trained(self, expert: Expert) -> bool:
+        """Whether the expert's weights are final."""
+        return (self.expert(expert) / WEIGHTS).exists()
+
     def save_weights(self, expert: Expert, module: nn.Module) -> None:
         """Keep an expert's final weights, atomically; they end its training."""
-        path = self.expert(expert) / "weights.pt"
+        path = self.expert(expert) / WEIGHTS
         beside = path.with_suffix(".part")
         torch.save(module.state_dict(), beside)
         os.replace(beside, path)
@@ -213,8 +233,11 @@ class Run:
         """Everything that an expert's weights depend on."""
         recipe = self.recipe
         if expert.quantize is not None:
-            return self._fingerprint(recipe.source_of(expert)) | {"quantize": expert.quantize}
+            learns = recipe.fit_of(expert).essence() if expert.training else None
+            own = {"quantize": expert.quantize, "rounded": learns}
+            return self._fingerprint(recipe.source_of(expert)) | own
         return {
+            "start": None if recipe.start is None else str(recipe.start),
             "scale": recipe.scale,
             "seed": recipe.seed,
             "data": [source.essence() for source in recipe.data],
@@ -230,7 +253,7 @@ class Run:
 
     def _check_fingerprint(self, expert: Expert) -> None:
         folder = self.expert(expert)
-        made = (folder / "checkpoint.pt", folder / "weights.pt", self.graph(expert))
+        made = (folder / "checkpoint.pt", folder / WEIGHTS, self.graph(expert))
         if not any(path.exists() for path in made):
             return
         before = read_json(folder / RECIPE)

@@ -82,8 +82,11 @@ class Adversarial(Phase):
 
 
 class Fit(Phase):
-    """The pixel phase: L1, Adam, cosine to zero after a short warm-up, EMA weights."""
+    """The pixel phase: Adam, cosine to zero after a short warm-up, EMA weights."""
 
+    loss: Literal["l1", "l2"] = "l1"
+    """The mean of absolute differences, or of squared ones, which PSNR counts: it pays once L1 has
+    come to its end."""
     batch: Count = 16
     patch: Annotated[int, Field(ge=8)] = 48
     """Side of the LR patches, in pixels."""
@@ -117,8 +120,10 @@ class Fit(Phase):
         return type(self).model_validate(_merged(mine, theirs))
 
     def essence(self) -> dict[str, Any]:
-        """What the weights depend on: all but how the work is cut up and kept."""
-        return self.model_dump(exclude={"devices", "save_every"})
+        """What the weights depend on, as runs that are older than `loss` noted it: all but how the
+        work is cut up and kept."""
+        old = {"loss"} if self.loss == "l1" else set()
+        return self.model_dump(exclude={"devices", "save_every"} | old)
 
 
 def _merged(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

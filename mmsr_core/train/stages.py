@@ -13,18 +13,22 @@ from torch import nn
 from mmsr_core.draft import Draft, ExpertDraft, FuserDraft, RouterDraft
 from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
-from mmsr_core.plugin.components import Output, RouterData
+from mmsr_core.plugin.components import RouterData
 from mmsr_core.plugin.stages import apply
-from mmsr_core.runtime.tiles import Grid
 from mmsr_core.train.data import SPLITS, Pair, Photos, Report, find_photos, load_photos
 from mmsr_core.train.depths import Beside, depth_table, with_experts, without_experts
-from mmsr_core.train.eightbit import Quantize, expert_modules, make_eight_bit
+from mmsr_core.train.eightbit import (
+    EightBit,
+    eight_bit_experts,
+    expert_modules,
+    make_eight_bit,
+)
 from mmsr_core.train.experts import train_experts, unfinished
-from mmsr_core.train.labels import FLOOR, cheapest_within
 from mmsr_core.train.material import Material, band_extractor, band_of, stored_material
 from mmsr_core.train.measure import Routes, count_macs, measure_routes
 from mmsr_core.train.recipe import Recipe
 from mmsr_core.train.run import Run, building
+from mmsr_core.train.scores import scores
 from mmsr_core.train.tables import Expert
 
 Elsewhere = Callable[[Run, Catalog, Path, Report], None]
@@ -39,13 +43,14 @@ def train(
     report: Report,
     resume: bool = False,
     elsewhere: Elsewhere | None = None,
-    quantize: Quantize | None = None,
+    eight_bit: EightBit | None = None,
 ) -> Run:
     """Train a whole recipe on the photographs under `images` into the run directory `out`.
 
     Everything that can be wrong with the request is checked before the first photograph is
     read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
-    `elsewhere` trains the experts in place of this process; `quantize` makes the 8-bit ones.
+    `elsewhere` trains the experts in place of this process, all but the 8-bit ones, which
+    `eight_bit` makes here.
     """
     recipe.check(catalog)
     # Built once for nothing: a bad value of an option shows now, not after hours.
@@ -59,21 +64,26 @@ def train(
     build_fusers(recipe, catalog)
     find_photos(recipe, images)
     learning = unfinished(planned, catalog)
-    stored = stored_material(recipe, images, catalog) if learning and recipe.stored else None
-    if stored is not None:
-        for expert in learning:
+    for expert in learning:
+        planned.initial(expert, catalog)
+    rounded = [expert for expert in eight_bit_experts(planned) if expert.training]
+    stored = None
+    if recipe.stored and (learning or rounded):
+        stored = stored_material(recipe, images, catalog)
+        for expert in (*learning, *rounded):
             stored.of(expert)  # a class without tiles shows now, and makes no run
     run = Run.create(out, recipe, resume)
-    here = bool(learning) and elsewhere is None
+    here = rounded or (learning and elsewhere is None)
     splits = SPLITS if here and stored is None else ("router", "test")
     photos = load_photos(recipe, images, report, splits)
     if stored is not None and stored.banded is not None:
         run.save_bands(stored.banded.thresholds)
-    if here:
-        train_experts(run, catalog, stored or Material(recipe, images, photos.experts), report)
-    elif learning and elsewhere is not None:
+    material = stored or Material(recipe, images, photos.experts)
+    if learning and elsewhere is not None:
         elsewhere(run, catalog, images, report)
-    make_eight_bit(run, images, catalog, quantize, report)
+    else:
+        train_experts(run, catalog, material, report)
+    make_eight_bit(run, images, catalog, eight_bit, material, report)
     train_router(run, catalog, photos, report)
     return run
 
@@ -127,42 +137,6 @@ def out_of_fold(recipe: Recipe, catalog: Catalog, data: RouterData) -> npt.NDArr
         predictions[unseen] = answer
     assert predictions is not None
     return predictions
-
-
-def scores(
-    recipe: Recipe, output: Output, test: RouterData, predictions: npt.NDArray[np.float64]
-) -> dict[str, Any]:
-    """What the test split says: mean luma PSNR of each route, and how well the router labels.
-
-    `labels` and `predicted` are shares of the cells; `agreement` is the share of cells whose
-    predicted class is the measured one, by the same rule.
-    """
-    if output == "probs":
-        predicted = predictions.argmax(axis=1)
-    else:
-        predicted = cheapest_within(predictions, test.costs, recipe.router.epsilon)
-    errors = [
-        np.average(
-            test.errors[test.images == index],
-            axis=0,
-            weights=Grid(int(height), int(width), recipe.tiles.cell).areas,
-        )
-        for index, (height, width) in enumerate(test.shapes)
-    ]
-    psnr = -10 * np.log10(np.maximum(errors, FLOOR)).mean(axis=0)
-    return {
-        "photographs": len(np.unique(test.photos)),
-        "cells": len(test.labels),
-        "psnr_y": dict(zip(test.classes, psnr.round(3).tolist(), strict=True)),
-        "labels": _shares(test.labels, test.classes),
-        "predicted": _shares(predicted, test.classes),
-        "agreement": round(float((predicted == test.labels).mean()), 4),
-    }
-
-
-def _shares(labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, float]:
-    counts = np.bincount(labels, minlength=len(classes)) / len(labels)
-    return dict(zip(classes, counts.round(4).tolist(), strict=True))
 
 
 def _measure_test(

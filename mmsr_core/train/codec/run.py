@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
@@ -14,6 +13,7 @@ from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.codec.recipe import CodecRecipe, is_codec_run, parse_codec
 from mmsr_core.train.fit import CHECKPOINT
 from mmsr_core.train.run import RECIPE, RECORD, SCORES, building, read_json, write_json
+from mmsr_core.train.start import begin_from
 
 WEIGHTS = "weights.pt"
 TABLES = "tables.npz"
@@ -72,7 +72,7 @@ class CodecRun:
         codec, unless training is over."""
         module = self.build(catalog)
         if self.recipe.start is not None and not self.is_fitted:
-            _begin_from(self.recipe.start, module)
+            begin_from(self.recipe.start, module, "this codec")
         return module
 
     @property
@@ -141,17 +141,3 @@ class CodecRun:
                     f"{self.directory}: was trained with another {key}; restore the recipe, or "
                     "choose another --out"
                 )
-
-
-def _begin_from(path: Path, module: nn.Module) -> None:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        strange = module.load_state_dict(found, strict=False).unexpected_keys
-    except OSError as error:
-        raise RecipeError(
-            f"start: cannot read {path} ({error.strerror}); train that run first"
-        ) from None
-    except (RuntimeError, AttributeError, UnpicklingError, EOFError):
-        strange = ["all"]
-    if strange:
-        raise RecipeError(f"start: {path} holds no weights of this codec with these options")

@@ -5,7 +5,7 @@ Floats decide which integers there are; coding then uses the integers alone.
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -35,10 +35,15 @@ _TRUST = 400.0
 """Numbers seen of a kind that weigh as much as the smooth curve through all of them."""
 
 
-def learn_tables(maps: Iterable[Floats], rounding: Rounding = NEAREST) -> dict[str, Table]:
+def learn_tables(
+    maps: Iterable[Floats],
+    rounding: Rounding = NEAREST,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Table]:
     """The tables for every number of bits, from code maps (c,h,w) float32, one a photograph.
 
-    They hold for codes that are rounded so. Fifty maps of 32×32 and more are enough; ValueError
+    They hold for codes that are rounded so. `progress` is told how many numbers of bits are
+    done. Fifty maps of 32×32 and more are enough; ValueError
     when there is none.
     """
     held = [np.asarray(codes, np.float32) for codes in maps]
@@ -60,6 +65,7 @@ def learn_tables(maps: Iterable[Floats], rounding: Rounding = NEAREST) -> dict[s
         made[f"thresholds{bits}"] = weights.thresholds
         made[f"used{bits}"] = weights.used.astype(np.uint8)
         made[f"counts{bits}"] = counts.astype(np.uint32)
+        progress(bits, MOST_BITS)
     return made
 
 

@@ -3,6 +3,7 @@
 import logging
 import platform
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def train_codec(
     fabric = lf.Fabric(accelerator="auto", devices=1)
     trained: Any = fabric.to_device(run.trained(catalog))
     maps = code_maps(trained, photographs.learnt, fabric.device, report)
-    tables = write_tables(learn_tables(maps, trained.rounding))
+    tables = write_tables(learn_tables(maps, trained.rounding, partial(report, "tables")))
     run.save_tables(tables)
     models = Models.read(tables, trained.channels, str(run.directory))
     qualities = measure_qualities(trained, photographs.held, models, fabric.device, report)

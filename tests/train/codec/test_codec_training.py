@@ -49,6 +49,12 @@ def test_training_ends_in_weights_tables_and_rising_qualities(train, codecs):
     assert not torch.equal(weights(run, codecs), weights_of_no_step(run, codecs))
 
 
+def test_learning_tables_is_reported_as_it_goes_on(train):
+    told = []
+    train("run", report=lambda what, done, total: told.append((what, done, total)))
+    assert [(d, n) for what, d, n in told if what == "tables"] == [(k, 8) for k in range(1, 9)]
+
+
 def weights_of_no_step(run, codecs):
     return torch.cat([value.flatten() for value in run.build(codecs).state_dict().values()])
 

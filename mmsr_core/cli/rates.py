@@ -74,7 +74,7 @@ def _lines(found: "Rates") -> Iterator[str]:
     rows = [
         (
             row.codec,
-            row.setting,
+            str(row.setting),
             f"{row.bpp:.3f}",
             f"{row.psnr:.2f}",
             f"{row.ms_ssim:.4f}",

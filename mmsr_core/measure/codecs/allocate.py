@@ -47,10 +47,10 @@ def frontier(rows: Iterable[Row]) -> tuple[QualityPoint, ...]:
 
 
 def _point(row: Row) -> QualityPoint:
-    bits, _, qp = row.setting.partition(" QP=")
+    assert isinstance(row.setting, Setting)
     return QualityPoint(
-        bits=int(bits.removeprefix("B=")),
-        qp=int(qp) if qp else None,
+        bits=row.setting.bits,
+        qp=row.setting.qp,
         bpp=row.bpp,
         psnr=min(row.psnr, 200.0),
         ms_ssim=max(row.ms_ssim, 0.0),
@@ -62,8 +62,7 @@ def write_allocated(bundle: CodecBundle, rates: Rates, target: Path) -> int:
 
     Its files, and so what it decodes, stay as they are. BundleError when `target` exists.
     """
-    own = [row for row in rates.rows if row.codec == rates.model]
-    points = frontier(own)
+    points = frontier(row for row in rates.rows if row.codec == rates.model)
     manifest = bundle.manifest.model_copy(update={"qualities": points})
     write_files(target, manifest, bundle.files())
     return len(points)

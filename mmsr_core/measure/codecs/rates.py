@@ -30,17 +30,21 @@ _COLUMNS = ("bpp", "psnr", "ms_ssim", "encode", "decode", "residual")
 
 @dataclass(frozen=True)
 class Row:
-    """A codec at one setting: means over the images. `encode` and `decode` in seconds an image,
-    `residual` the share of the bits that the residual layer takes."""
+    """A codec at one setting, of ours or of its own quality: means over the images. `encode` and
+    `decode` in seconds an image, `residual` the share of the bits that the residual layer takes."""
 
     codec: str
-    setting: str
+    setting: Setting | int
     bpp: float
     psnr: float
     ms_ssim: float
     encode: float
     decode: float
     residual: float
+
+    def facts(self) -> dict[str, Any]:
+        """For a file."""
+        return asdict(self) | {"setting": str(self.setting)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class Rates:
     def bd_base(self) -> dict[str, tuple[float, float]]:
         """The same of our base layer alone."""
         ours = [row for row in self.rows if row.codec == self.model]
-        return self._against([row for row in ours if " QP=" not in row.setting])
+        alone = [row for row in ours if isinstance(row.setting, Setting) and row.setting.qp is None]
+        return self._against(alone)
 
     def _against(self, ours: Sequence[Row]) -> dict[str, tuple[float, float]]:
         found = {}
@@ -82,12 +87,12 @@ class Rates:
         """For a file; what can't be compared is null."""
         facts = {"model": self.model, "device": self.device, "images": self.images}
         bd = {"bd_rate": _named(self.bd), "bd_rate_base": _named(self.bd_base)}
-        return facts | {"rows": [asdict(row) for row in self.rows]} | bd
+        return facts | {"rows": [row.facts() for row in self.rows]} | bd
 
     def as_table(self) -> list[list[object]]:
         """For a file of lines."""
         heads: list[object] = ["codec", "setting", *_COLUMNS]
-        return [heads, *(list(asdict(row).values()) for row in self.rows)]
+        return [heads, *(list(row.facts().values()) for row in self.rows)]
 
 
 def _named(bd: dict[str, tuple[float, float]]) -> dict[str, dict[str, float | None]]:
@@ -121,7 +126,7 @@ def measure_rates(
     """
     paths = find_images(images)
     contenders = () if alone else tuple(standard_codecs())
-    found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    found: dict[tuple[str, Setting | int], list[tuple[float, ...]]] = {}
     name = codec.manifest.name
     with tempfile.TemporaryDirectory() as folder:
         for index, path in enumerate(paths):
@@ -131,13 +136,12 @@ def measure_rates(
                 raise ImageError(f"{path}: MS-SSIM needs {_LEAST} pixels to a side; leave it out")
             work = Compressing(codec, path)
             for setting in settings:
-                label = f"B={setting.bits}" + ("" if setting.qp is None else f" QP={setting.qp}")
                 row = _ours(work, image, setting, Path(folder) / "coded.mmc")
-                found.setdefault((name, label), []).append(row)
+                found.setdefault((name, setting), []).append(row)
             for contender in contenders:
                 for value in contender.settings:
                     row = _standard(contender, image, value)
-                    found.setdefault((contender.name, str(value)), []).append(row)
+                    found.setdefault((contender.name, value), []).append(row)
     progress("images", len(paths), len(paths))
     rows = (Row(*key, *_means(values)) for key, values in found.items())
     return Rates(name, codec.device.name, len(paths), tuple(rows))

@@ -32,6 +32,9 @@ class Setting:
     bits: int
     qp: int | None = None
 
+    def __str__(self) -> str:
+        return f"B={self.bits}" + ("" if self.qp is None else f" QP={self.qp}")
+
 
 @dataclass(frozen=True)
 class Wanted:

@@ -10,29 +10,29 @@ from mmsr_core.runtime.codec.compress import Setting
 from mmsr_core.runtime.image import Image, write
 
 
-def row(setting, bpp, ms_ssim, psnr=30):
-    return Row("ours", setting, bpp, psnr, ms_ssim, 0, 0, 0)
+def row(bits, bpp, ms_ssim, psnr=30, qp=None):
+    return Row("ours", Setting(bits, qp), bpp, psnr, ms_ssim, 0, 0, 0)
 
 
 def test_the_table_keeps_what_nothing_beats_fewer_bits_first():
-    rows = [row("B=5 QP=35", 0.6, 0.98), row("B=3", 0.2, 0.9), row("B=4 QP=50", 0.7, 0.97)]
+    rows = [row(5, 0.6, 0.98, qp=35), row(3, 0.2, 0.9), row(4, 0.7, 0.97, qp=50)]
     found = frontier(rows)
     assert [(point.bits, point.qp) for point in found] == [(3, None), (5, 35)]
     assert [point.bpp for point in found] == [0.2, 0.6]
 
 
 def test_of_two_settings_that_cost_nearly_the_same_the_better_stays():
-    found = frontier([row("B=3", 0.2, 0.9), row("B=4", 0.201, 0.91)])
+    found = frontier([row(3, 0.2, 0.9), row(4, 0.201, 0.91)])
     assert [point.bits for point in found] == [4]
 
 
 def test_psnr_alone_makes_no_setting_worth_its_bits():
-    found = frontier([row("B=3", 0.2, 0.98, psnr=25), row("B=4", 0.3, 0.97, psnr=28)])
+    found = frontier([row(3, 0.2, 0.98, psnr=25), row(4, 0.3, 0.97, psnr=28)])
     assert [point.bits for point in found] == [3]
 
 
 def test_settings_too_coarse_to_show_a_picture_are_left_out_unless_there_are_no_others():
-    mush, picture = row("B=1", 0.01, 0.3), row("B=4", 0.1, 0.9)
+    mush, picture = row(1, 0.01, 0.3), row(4, 0.1, 0.9)
     assert [point.bits for point in frontier([mush, picture])] == [4]
     assert [point.bits for point in frontier([mush])] == [1]
 

@@ -52,7 +52,7 @@ def test_ours_and_the_standard_codecs_are_measured_on_the_same_images(
         codec, images, [Setting(3), Setting(6)], lambda *said: shares.append(said)
     )
     rows = [row for row in found.rows if row.codec == "tiny"]
-    assert [row.setting for row in rows] == ["B=3", "B=6"]
+    assert [row.setting for row in rows] == [Setting(3), Setting(6)]
     assert rows[0].bpp < rows[1].bpp
     assert rows[0].psnr < rows[1].psnr
     assert {"jpeg", "webp", "avif"} <= set(found.bd)
@@ -61,20 +61,19 @@ def test_ours_and_the_standard_codecs_are_measured_on_the_same_images(
 
 def test_bd_rates_are_of_ours_against_each():
     def rows(name, factor):
-        return [Row(name, "", factor * r, q, s, 0, 0, 0) for r, q, s in POINTS]
+        return [Row(name, 0, factor * r, q, s, 0, 0, 0) for r, q, s in POINTS]
 
     found = Rates("ours", "cpu", 1, (*rows("ours", 0.5), *rows("jpeg", 1.0)))
     assert found.bd["jpeg"] == (pytest.approx(-0.5), pytest.approx(-0.5))
 
 
 def test_the_base_layer_has_bd_rates_of_its_own():
-    base = [Row("ours", f"B={bpp}", bpp / 2, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
-    layered = [
-        Row("ours", f"B={bpp} QP=30", bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS
-    ]
-    theirs = [Row("jpeg", f"{bpp}", bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
+    base = [Row("ours", Setting(4), bpp / 2, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
+    layered = [Row("ours", Setting(4, 30), bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
+    theirs = [Row("jpeg", 90, bpp, psnr, ssim, 0, 0, 0) for bpp, psnr, ssim in POINTS]
     found = Rates("ours", "cpu", 1, (*base, *layered, *theirs))
     assert found.bd_base["jpeg"] == (pytest.approx(-0.5), pytest.approx(-0.5))
+    assert {row["setting"] for row in found.as_json()["rows"]} == {"B=4", "B=4 QP=30", "90"}
     assert found.as_json()["bd_rate_base"]["jpeg"]["psnr"] == pytest.approx(-0.5)
     alone = Rates("ours", "cpu", 1, (*layered, *theirs))
     assert alone.as_json()["bd_rate_base"]["jpeg"] == {"psnr": None, "ms_ssim": None}

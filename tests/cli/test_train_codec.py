@@ -79,9 +79,12 @@ def test_a_shipped_recipe_is_sound_but_for_its_photographs(tmp_path, recipe):
     assert "data folder cid22" in done.stderr
 
 
-def test_a_recipe_that_starts_from_another_run_says_that_it_has_to_be_trained_first(tmp_path):
+@pytest.mark.parametrize(("recipe", "start"), [("fine", "resgdn"), ("finer", "resgdn-fine")])
+def test_a_recipe_that_starts_from_another_run_says_that_it_has_to_be_trained_first(
+    tmp_path, recipe, start
+):
     args = ("--images", tmp_path, "--out", tmp_path / "run")
-    done = mmsr("train", RECIPES / "resgdn-fine.toml", *args)
+    done = mmsr("train", RECIPES / f"resgdn-{recipe}.toml", *args)
     assert done.returncode == 1
-    assert "start: cannot read runs/resgdn/weights.pt" in done.stderr
+    assert f"start: cannot read runs/{start}/weights.pt" in done.stderr
     assert "train that run first" in done.stderr

@@ -43,9 +43,9 @@ def quantize(graph: bytes, tiles: Sequence[Floats]) -> bytes:
     convolutions = quantizable(model)
     if not convolutions:
         raise ExportError(f"no convolution has {CHANNELS} input channels or more")
-    ranges = _ranges(model, activations(model, convolutions), tiles)
+    ranges = _ranges(model, _activations(model, convolutions), tiles)
     steps = {name: Steps.of(low, high) for name, (low, high) in ranges.items()}
-    return to_bytes(with_pairs(model, convolutions, steps))
+    return to_bytes(_with_pairs(model, convolutions, steps))
 
 
 def quantize_module(module: nn.Module, tiles: Sequence[Floats]) -> bytes:
@@ -81,7 +81,7 @@ class Steps:
         return cls(scale, round(-low / scale))
 
 
-def activations(model: ModelProto, convolutions: Sequence[NodeProto]) -> list[str]:
+def _activations(model: ModelProto, convolutions: Sequence[NodeProto]) -> list[str]:
     """Inputs and outputs of the convolutions; a Relu that follows one becomes part of it."""
     answers = {value.name for value in model.graph.output}
     readers: dict[str, list[NodeProto]] = {}
@@ -114,16 +114,11 @@ def _ranges(
     lowest, highest = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for piece in pieces(tiles):
         for name, values in zip(names, session.run(list(names), {given: piece}), strict=True):
-            low, high = within(values)
-            lowest[name], highest[name] = min(lowest[name], low), max(highest[name], high)
+            rank = int(OUTSIDE * values.size)
+            ends = np.partition(values.ravel(), (rank, values.size - 1 - rank))
+            lowest[name] = min(lowest[name], float(ends[rank]))
+            highest[name] = max(highest[name], float(ends[values.size - 1 - rank]))
     return {name: (lowest[name], highest[name]) for name in names}
-
-
-def within(values: Floats) -> tuple[float, float]:
-    """Between what a tile's values lie, without the `OUTSIDE` at either end."""
-    rank = int(OUTSIDE * values.size)
-    ends = np.partition(values.ravel(), (rank, values.size - 1 - rank))
-    return float(ends[rank]), float(ends[values.size - 1 - rank])
 
 
 def pieces(tiles: Sequence[Floats]) -> Iterator[Floats]:
@@ -134,7 +129,7 @@ def pieces(tiles: Sequence[Floats]) -> Iterator[Floats]:
                 yield np.ascontiguousarray(piece)
 
 
-def with_pairs(
+def _with_pairs(
     model: ModelProto, convolutions: Sequence[NodeProto], steps: Mapping[str, Steps]
 ) -> ModelProto:
     """The model with a pair behind every activation that has steps, and weights of 8 bits."""

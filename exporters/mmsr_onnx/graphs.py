@@ -67,7 +67,7 @@ def from_torch(
                 verbose=False,
             )
     except Exception as error:  # torch's exporter wraps whatever the module raised
-        raise ExportError(f"{what}: torch can't export it ({reason(error)})") from error
+        raise ExportError(f"{what}: torch can't export it ({_reason(error)})") from error
     if program is None:
         raise ExportError(f"{what}: torch can't export it")
     model = program.model_proto
@@ -101,7 +101,7 @@ def from_sklearn(estimator: Any, features: int, names: tuple[str, str], what: st
             model = select_model_inputs_outputs(model, outputs=[answer.name])
             model.graph.output[0].CopyFrom(answer)  # selecting loses its type
     except Exception as error:  # skl2onnx's exceptions share no useful base
-        raise ExportError(f"{what}: skl2onnx can't convert it ({reason(error)})") from error
+        raise ExportError(f"{what}: skl2onnx can't convert it ({_reason(error)})") from error
     _rename(model, answer.name, names[1])
     return cleaned(model)
 
@@ -185,8 +185,7 @@ def _rename(model: ModelProto, old: str, new: str) -> None:
             value.name = new
 
 
-def reason(error: BaseException) -> str:
-    """An exception's first cause, in one line."""
+def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

@@ -61,15 +61,13 @@ def command(
     asked = parse(table, str(recipe))
     asked.check(catalog)
     with needs("train", "mmsr train"):
-        from mmsr_core.train.eightbit import EightBit
+        from mmsr_core.train.eightbit import Quantize
         from mmsr_core.train.stages import Elsewhere, train
     elsewhere: Elsewhere | None = None
-    eight_bit: EightBit | None = None
+    quantize: Quantize | None = None
     if len(asked.exact) < len(asked.experts):
         with needs("train,cpu", "an 8-bit expert"):
-            from mmsr_onnx.eightbit import quantize_module
-            from mmsr_onnx.rounding import quantize_rounded, rounding
-        eight_bit = EightBit(quantize_module, rounding, quantize_rounded)
+            from mmsr_onnx.eightbit import quantize_module as quantize
     with ExitStack() as stack:
         if address is not None:
             with needs("ray", "mmsr train --ray"):
@@ -79,7 +77,7 @@ def command(
             elsewhere = train_on_nodes
         stages = stack.enter_context(Stages())
         images = images or recipe.parent
-        run = train(asked, images, out, catalog, stages.report, resume, elsewhere, eight_bit)
+        run = train(asked, images, out, catalog, stages.report, resume, elsewhere, quantize)
     for label, psnr in run.scores()["psnr_y"].items():
         click.echo(f"{label:12} {psnr:6.2f} dB on the test split")
     click.echo(f"next: mmsr export {out} --onnx --out BUNDLE")

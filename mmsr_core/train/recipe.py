@@ -104,10 +104,9 @@ class Recipe(Strict):
 
     def classes_of(self, expert: Expert) -> tuple[str, ...]:
         """The classes whose tiles an expert learns from; none means all tiles."""
-        source = self.source_of(expert)
-        if self.bands is None or source.tiles == "all":
+        if self.bands is None or expert.tiles == "all":
             return ()
-        mine = {e.name for e in self.experts if self.source_of(e) == source}
+        mine = {e.name for e in self.experts if self.source_of(e) == expert}
         return tuple(label for label, route in self.routes.items() if mine & set(route.experts))
 
     def check(self, catalog: Catalog) -> None:
@@ -115,9 +114,6 @@ class Recipe(Strict):
         for expert in self.exact:
             with _located(f"expert {expert.name}"):
                 self._check_expert(expert, catalog)
-        for expert in self.experts:
-            with _located(f"expert {expert.name}"):
-                self._check_length(self.fit_of(expert))
         learning = [e.name for e in self.exact if catalog.backbone(e.backbone).training != "fixed"]
         if learning and not self.split.experts:
             raise RecipeError(f"split.experts is 0, and {learning[0]} has to learn from something")
@@ -158,16 +154,15 @@ class Recipe(Strict):
             check_options(choice, backbone.discriminator)
         elif expert.discriminator:
             raise RecipeError(f"{expert.backbone} has no discriminator; it trains on a pixel loss")
-        side = self.fit_of(expert).patch * self.scale
-        if backbone.training == "adversarial" and side < ADVERSARY:
-            raise RecipeError(
-                f"training.patch {side // self.scale} makes HR patches of {side} pixels; a "
-                f"discriminator needs {ADVERSARY}"
-            )
-
-    def _check_length(self, settings: Fit) -> None:
+        settings = self.fit_of(expert)
         if not self.stored and (settings.epochs or settings.adversarial.epochs):
             raise RecipeError("epochs need a store of tiles to count; give steps, or a store")
+        side = settings.patch * self.scale
+        if backbone.training == "adversarial" and side < ADVERSARY:
+            raise RecipeError(
+                f"training.patch {settings.patch} makes HR patches of {side} pixels; a "
+                f"discriminator needs {ADVERSARY}"
+            )
 
 
 def parse(data: dict[str, Any], origin: str) -> Recipe:

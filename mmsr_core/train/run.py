@@ -233,9 +233,7 @@ class Run:
         """Everything that an expert's weights depend on."""
         recipe = self.recipe
         if expert.quantize is not None:
-            learns = recipe.fit_of(expert).essence() if expert.training else None
-            own = {"quantize": expert.quantize, "rounded": learns}
-            return self._fingerprint(recipe.source_of(expert)) | own
+            return self._fingerprint(recipe.source_of(expert)) | {"quantize": expert.quantize}
         return {
             "start": None if recipe.start is None else str(recipe.start),
             "scale": recipe.scale,

@@ -17,12 +17,7 @@ from mmsr_core.plugin.components import RouterData
 from mmsr_core.plugin.stages import apply
 from mmsr_core.train.data import SPLITS, Pair, Photos, Report, find_photos, load_photos
 from mmsr_core.train.depths import Beside, depth_table, with_experts, without_experts
-from mmsr_core.train.eightbit import (
-    EightBit,
-    eight_bit_experts,
-    expert_modules,
-    make_eight_bit,
-)
+from mmsr_core.train.eightbit import Quantize, expert_modules, make_eight_bit
 from mmsr_core.train.experts import train_experts, unfinished
 from mmsr_core.train.material import Material, band_extractor, band_of, stored_material
 from mmsr_core.train.measure import Routes, count_macs, measure_routes
@@ -43,14 +38,13 @@ def train(
     report: Report,
     resume: bool = False,
     elsewhere: Elsewhere | None = None,
-    eight_bit: EightBit | None = None,
+    quantize: Quantize | None = None,
 ) -> Run:
     """Train a whole recipe on the photographs under `images` into the run directory `out`.
 
     Everything that can be wrong with the request is checked before the first photograph is
     read. `resume` continues an interrupted run, expert by expert, from its last checkpoints.
-    `elsewhere` trains the experts in place of this process, all but the 8-bit ones, which
-    `eight_bit` makes here.
+    `elsewhere` trains the experts in place of this process; `quantize` makes the 8-bit ones.
     """
     recipe.check(catalog)
     # Built once for nothing: a bad value of an option shows now, not after hours.
@@ -66,24 +60,21 @@ def train(
     learning = unfinished(planned, catalog)
     for expert in learning:
         planned.initial(expert, catalog)
-    rounded = [expert for expert in eight_bit_experts(planned) if expert.training]
-    stored = None
-    if recipe.stored and (learning or rounded):
-        stored = stored_material(recipe, images, catalog)
-        for expert in (*learning, *rounded):
+    stored = stored_material(recipe, images, catalog) if learning and recipe.stored else None
+    if stored is not None:
+        for expert in learning:
             stored.of(expert)  # a class without tiles shows now, and makes no run
     run = Run.create(out, recipe, resume)
-    here = rounded or (learning and elsewhere is None)
+    here = bool(learning) and elsewhere is None
     splits = SPLITS if here and stored is None else ("router", "test")
     photos = load_photos(recipe, images, report, splits)
     if stored is not None and stored.banded is not None:
         run.save_bands(stored.banded.thresholds)
-    material = stored or Material(recipe, images, photos.experts)
-    if learning and elsewhere is not None:
+    if here:
+        train_experts(run, catalog, stored or Material(recipe, images, photos.experts), report)
+    elif learning and elsewhere is not None:
         elsewhere(run, catalog, images, report)
-    else:
-        train_experts(run, catalog, material, report)
-    make_eight_bit(run, images, catalog, eight_bit, material, report)
+    make_eight_bit(run, images, catalog, quantize, report)
     train_router(run, catalog, photos, report)
     return run
 

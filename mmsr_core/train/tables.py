@@ -63,8 +63,7 @@ class Expert(Strict):
     tiles: Literal["class", "all"] | None = None
     """With bands: the tiles of the classes that it answers for (the default), or all of them."""
     quantize: Name | None = None
-    """Another expert of the recipe: this one is its 8-bit form. With `training` it learns on,
-    rounded to 8 bits; else it has nothing of its own."""
+    """Another expert of the recipe: this one is its 8-bit form, and has nothing of its own."""
     wraps: str | None = None
     """The file of an upscaler made elsewhere: `mmsr wrap` put its graph into the run."""
 
@@ -75,7 +74,6 @@ class Expert(Strict):
         own = self.model_dump(exclude_defaults=True).keys() - {"name", "quantize", "wraps"}
         if self.wraps is not None and (own or self.quantize):
             raise ValueError(f"{self.name} wraps {self.wraps}; it has nothing else of its own")
-        own -= {"training"}
         if self.quantize is not None and own:
             raise ValueError(
                 f"{self.name} is the 8-bit form of {self.quantize}; leave out {min(own)}"

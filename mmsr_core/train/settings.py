@@ -85,8 +85,7 @@ class Fit(Phase):
     """The pixel phase: Adam, cosine to zero after a short warm-up, EMA weights."""
 
     loss: Literal["l1", "l2"] = "l1"
-    """The mean of absolute differences, or of squared ones, which PSNR counts: it pays once L1 has
-    come to its end."""
+    """The mean of absolute differences, or of squared ones, to which busy tiles add most."""
     batch: Count = 16
     patch: Annotated[int, Field(ge=8)] = 48
     """Side of the LR patches, in pixels."""

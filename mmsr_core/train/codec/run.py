@@ -12,10 +12,17 @@ from mmsr_core.errors import RecipeError
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.codec.recipe import CodecRecipe, is_codec_run, parse_codec
 from mmsr_core.train.fit import CHECKPOINT
-from mmsr_core.train.run import RECIPE, RECORD, SCORES, building, read_json, write_json
+from mmsr_core.train.run import (
+    RECIPE,
+    RECORD,
+    SCORES,
+    WEIGHTS,
+    building,
+    read_json,
+    write_json,
+)
 from mmsr_core.train.start import begin_from
 
-WEIGHTS = "weights.pt"
 TABLES = "tables.npz"
 
 

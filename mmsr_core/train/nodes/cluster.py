@@ -38,6 +38,7 @@ def train_on_nodes(run: Run, catalog: Catalog, images: Path, report: Report) -> 
     """
     asked = unfinished(run, catalog)
     directory, images = run.directory.absolute(), images.absolute()
+    start = run.recipe.start and run.recipe.start.absolute()
     marker = directory / f"shared-{uuid.uuid4().hex}"
     photos = fingerprint(run.recipe, images)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
@@ -51,7 +52,9 @@ def train_on_nodes(run: Run, catalog: Catalog, images: Path, report: Report) -> 
     marker.touch()
     try:
         for name, (cpus, gpus) in rooms.items():
-            order = Order(directory, marker.name, images, photos, name, catalog, max(1, cpus))
+            order = Order(
+                directory, marker.name, images, photos, name, catalog, max(1, cpus), start
+            )
             options = train.options(
                 num_cpus=cpus,
                 num_gpus=gpus,

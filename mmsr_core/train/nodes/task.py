@@ -34,6 +34,8 @@ class Order:
     catalog: Catalog
     threads: int
     """CPUs that the node sets aside for it."""
+    start: Path | None = None
+    """The run that the recipe starts from."""
 
 
 def carry_out(packed: bytes, node: str, report: Report) -> str | None:
@@ -47,7 +49,8 @@ def carry_out(packed: bytes, node: str, report: Report) -> str | None:
 
 def _carry_out(order: Order, node: str, report: Report) -> None:
     _check_shared(order)
-    run = Run.open(order.directory)
+    recipe = Run.open(order.directory).recipe
+    run = Run(order.directory, recipe.model_copy(update={"start": order.start}))
     run.recipe.check(order.catalog)
     if fingerprint(run.recipe, order.images) != order.photos:
         raise RecipeError(
@@ -55,7 +58,7 @@ def _carry_out(order: Order, node: str, report: Report) -> None:
             "started on; put --images on a file system that all nodes share"
         )
     expert = next(expert for expert in run.recipe.experts if expert.name == order.expert)
-    if (run.expert(expert) / "weights.pt").exists():
+    if run.is_trained(expert):
         return  # the node was lost after its work was done
     torch.set_num_threads(order.threads)
     report(f"{expert.name}: on node {node}", 0, 0)
@@ -64,10 +67,13 @@ def _carry_out(order: Order, node: str, report: Report) -> None:
 
 
 def _check_shared(order: Order) -> None:
-    for option, path, there in (
+    shared = [
         ("--out", order.directory, order.directory / order.marker),
         ("--images", order.images, order.images),
-    ):
+    ]
+    if order.start is not None:
+        shared.append(("the recipe's start", order.start, order.start))
+    for option, path, there in shared:
         if not there.exists():
             raise RecipeError(
                 f"{path} is not what it is on the machine that mmsr train was started on; put "

@@ -1,6 +1,7 @@
 import pickle
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from mmsr_core.plugin.catalog import Catalog
 from mmsr_core.train.nodes.task import Order, carry_out, fingerprint
 from mmsr_core.train.run import Run
+from mmsr_core.train.stages import train
 
 ONE_CPU = 1
 
@@ -50,6 +52,27 @@ def test_its_record_says_where_and_when(order, recipe):
     assert record["ended"] - record["started"] >= record["seconds"] - 0.01
 
 
+def test_it_starts_from_another_run_wherever_it_works(
+    order, recipe, catalog, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first = train(recipe, order.images, tmp_path / "first", catalog, ignore)
+    still = recipe.training.model_copy(update={"steps": 0})
+    changes = {"start": Path("first"), "training": still}
+    Run.create(order.directory, recipe.model_copy(update=changes), resume=True)
+    (tmp_path / "node").mkdir()
+    monkeypatch.chdir(tmp_path / "node")
+    there = replace(order, start=tmp_path / "first")
+    assert carry_out(pickle.dumps(there), "n1", ignore) is None
+    small = recipe.experts[1]
+    begun, ended = (
+        torch.load(run.expert(small) / "weights.pt", weights_only=True)
+        for run in (first, Run.open(order.directory))
+    )
+    for name, value in begun.items():
+        torch.testing.assert_close(ended[name], value, rtol=0, atol=0)
+
+
 def test_an_expert_that_is_finished_is_left_alone(order):
     weights = order.directory / "experts" / "small" / "weights.pt"
     weights.write_bytes(b"finished")
@@ -62,12 +85,15 @@ def test_an_expert_that_is_finished_is_left_alone(order):
     [
         ({"marker": "shared-2"}, "put --out on a file system that all nodes share"),
         ({"images": "elsewhere"}, "put --images on a file system that all nodes share"),
+        ({"start": "gone"}, "put the recipe's start on a file system that all nodes share"),
         ({"photos": "others"}, "holds other photographs than on the machine"),
     ],
 )
 def test_a_node_that_sees_something_else_says_what_to_share(order, tmp_path, change, line):
-    if "images" in change:
-        change = {"images": tmp_path / change["images"]}
+    change = {
+        name: tmp_path / value if name in ("images", "start") else value
+        for name, value in change.items()
+    }
     reason = carry_out(pickle.dumps(replace(order, **change)), "n1", ignore)
     assert reason.startswith("on node n1: ")
     assert line in reason
